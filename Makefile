@@ -1,0 +1,57 @@
+# make notebooks   set up, then run the four notebooks (on C-NMC where it is, else on the sample)
+# make test        set up, then pass the tests
+# Settings: make notebooks ANNA_INPUT=/data/C-NMC_Leukemia SET="epochs=5 size=64"
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SET ?=
+TORCH ?= torch
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: notebooks test test-backends lint format lab pictures clean help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+notebooks: $(VENV)/ready
+	$(BIN)/python notebooks/execute.py $(if $(SET),--set $(SET))
+
+test: $(VENV)/ready lint
+	$(BIN)/python -m pytest
+
+# The same tests of networks, training and prediction on the other two backends of Keras.
+test-backends: $(VENV)/ready-backends
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m backend
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backend
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lab: $(VENV)/ready
+	$(BIN)/jupyter lab notebooks
+
+# The pictures of the README, from the executed sample run.
+pictures: $(VENV)/ready
+	$(BIN)/python src/pictures.py
+
+clean:
+	find output -mindepth 1 -not -name README.md -delete
+	rm -rf input/sample
+
+$(VENV)/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  f"ANNa needs Python 3.11 or newer. Received: {sys.version.split()[0]}; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	@touch $@
+
+$(VENV)/ready-backends: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet jax $(TORCH)
+	@touch $@

@@ -1,0 +1,38 @@
+"""ANNa: tells leukemic blasts from healthy cells under the microscope.
+
+The parts are loaded when first used, so that looking at a data set does not wait for Keras.
+"""
+
+import importlib
+
+from anna.workspace import Workspace
+
+__version__ = "0.1.0"
+_PARTS = (
+    "backend",
+    "baselines",
+    "cnmc",
+    "facts",
+    "images",
+    "metrics",
+    "models",
+    "plots",
+    "predict",
+    "report",
+    "sample",
+    "splits",
+    "tables",
+    "training",
+    "unet",
+)
+__all__ = ["Workspace", *_PARTS]
+
+
+def __getattr__(name: str):
+    if name in _PARTS:
+        return importlib.import_module(f"anna.{name}")
+    raise AttributeError(f"module 'anna' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

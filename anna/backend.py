@@ -1,0 +1,73 @@
+"""The one place that asks which backend Keras runs on, and what the machine offers it."""
+
+import os
+import platform
+
+import keras
+
+
+def gpus() -> list[str]:
+    """Returns the names of the GPUs that the backend can use."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices("GPU")
+        details = [tf.config.experimental.get_device_details(device) for device in devices]
+        return [detail.get("device_name", "GPU") for detail in details]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return [d.device_kind for d in jax.devices() if d.platform == "gpu"]
+    import torch
+
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+def precision() -> str:
+    """Returns the dtype policy that suits the machine.
+
+    `mixed_bfloat16` on GPUs that multiply it (compute capability 8 and more), `mixed_float16` on
+    older ones such as Colab's T4, `float32` on a processor.
+    """
+    if not gpus():
+        return "float32"
+    return "mixed_bfloat16" if _capability() >= 8 else "mixed_float16"
+
+
+def _capability() -> float:
+    """Returns the compute capability of the first GPU."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        device = tf.config.list_physical_devices("GPU")[0]
+        return tf.config.experimental.get_device_details(device)["compute_capability"][0]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return float(jax.devices()[0].compute_capability)
+    import torch
+
+    return torch.cuda.get_device_capability(0)[0]
+
+
+def describe() -> dict[str, str]:
+    """Returns what a reader of results wants to know of the machine and the software."""
+    return {
+        "keras": keras.version(),
+        "backend": keras.backend.backend(),
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+        "cores": str(os.cpu_count()),
+        "gpu": ", ".join(gpus()) or "none",
+        "precision": precision(),
+    }
+
+
+def tensorboard() -> bool:
+    """Returns whether logs for TensorBoard can be written; Keras does so through TensorFlow."""
+    try:
+        import tensorboard  # noqa: F401
+        import tensorflow  # noqa: F401
+    except ImportError:
+        return False
+    return True

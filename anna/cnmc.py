@@ -1,0 +1,253 @@
+"""What C-NMC 2019 looks like on disk: names, subjects, folds, labels.
+
+The data: Gupta and Gupta, 2019, ALL Challenge dataset of ISBI 2019 (C-NMC 2019), The Cancer Imaging
+Archive, doi 10.7937/tcia.2019.dc64i46r, licence CC BY 3.0.
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from anna import facts
+from anna.archive import MARKER, PARTS, find
+
+__all__ = ["census", "find", "index", "labels", "set_aside", "subject", "summary", "verify"]
+PRELIM = Path("validation_data") / "C-NMC_test_prelim_phase_data"
+FINAL = Path("testing_data") / "C-NMC_test_final_phase_data"
+LABELS = Path("validation_data") / "C-NMC_test_prelim_phase_data_labels.csv"
+SIDES = {"train": 450, "prelim": 450, "final": 600}  # pixels of the published images
+CLASSES = {1: "ALL", 0: "HEM"}
+COLUMNS = ["path", "name", "split", "fold", "subject", "label", "drawn"]
+PUBLISHED = {  # images of ALL and of HEM; of the final set only the sum is public
+    "training_data/fold_0": (2397, 1130),
+    "training_data/fold_1": (2418, 1163),
+    "training_data/fold_2": (2457, 1096),
+    PRELIM.as_posix(): (1219, 648),
+    FINAL.as_posix(): (2586,),
+}
+_NAME = re.compile(r"UID_(H?)0*(\d+)_(\d+)_(\d+)_(all|hem)\.bmp", re.IGNORECASE)
+
+
+def subject(name: str) -> str | None:
+    """Returns the person an image is of, `57` or `H49`, or None if the name tells none.
+
+    Args:
+        name: As published, `UID_57_29_1_all.bmp`. A lower-case `h3` is `H3`.
+    """
+    found = _NAME.fullmatch(name)
+    return found[1].upper() + found[2] if found else None
+
+
+def index(root: str | Path) -> pd.DataFrame:
+    """Returns `cells`: one row an image of the copy of C-NMC below `root`, sorted by path.
+
+    Columns: `path` (str); `name`, as in the labels; `split`, "train", "prelim" or "final"; `fold`
+    (Int64, 0–2 or missing); `subject` (str or missing); `label` (Int64, 1 ALL, 0 HEM, or missing);
+    `drawn` (bool), whether the cells are the drawn stand-in. Labels come from the folder or, in the
+    preliminary set, from the CSV by name; no order of a listing is used.
+
+    Raises:
+        FileNotFoundError: If there is no image of C-NMC below `root`.
+    """
+    root = Path(root)
+    rows = [*_training(root), *_prelim(root), *_final(root)]
+    if not rows:
+        raise FileNotFoundError(
+            f"No C-NMC image found; expected training_data/fold_0/all/*.bmp below. Received: {root}"
+        )
+    cells = pd.DataFrame(rows, columns=COLUMNS[:-1]).assign(drawn=(root / MARKER).exists())
+    cells = cells.astype({"fold": "Int64", "label": "Int64", "subject": "str", "name": "str"})
+    return cells.sort_values("path", ignore_index=True)
+
+
+def _training(root: Path) -> list[tuple]:
+    rows = []
+    for path in sorted((root / "training_data").glob("fold_[0-9]*/**/*.bmp")):
+        kind = path.parent.name.lower()
+        fold = next(p.name for p in path.parents if p.name.startswith("fold_"))
+        label = {"all": 1, "hem": 0}.get(kind)
+        rows.append((str(path), path.name, "train", int(fold[5:]), subject(path.name), label))
+    return rows
+
+
+def _prelim(root: Path) -> list[tuple]:
+    table = labels(root / LABELS) if (root / LABELS).is_file() else _NO_LABELS
+    table = table[~table.index.duplicated(keep=False)]
+    rows = []
+    for path in sorted((root / PRELIM).glob("*.bmp")):
+        known = path.name in table.index
+        name, label = table.loc[path.name, ["name", "label"]] if known else (path.name, None)
+        rows.append((str(path), name, "prelim", None, subject(name), label))
+    return rows
+
+
+def _final(root: Path) -> list[tuple]:
+    files = sorted((root / FINAL).glob("*.bmp"))
+    return [(str(path), path.name, "final", None, None, None) for path in files]
+
+
+_NO_LABELS = pd.DataFrame({"name": [], "label": []}, index=pd.Index([], name="file"))
+
+
+def labels(path: str | Path) -> pd.DataFrame:
+    """Returns the preliminary set's labels: index `file`, columns `name` and `label` (Int64).
+
+    Rows repeated to the letter count once; a file with two different rows stays in twice. A label
+    that is neither 0 nor 1 is missing.
+
+    Raises:
+        ValueError: If the CSV cannot be read or lacks a column.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a CSV of labels. Received: {error}") from error
+    table.columns = table.columns.str.strip()
+    missing = {"Patient_ID", "new_names", "labels"} - set(table.columns)
+    if missing:
+        raise ValueError(f"{path}: columns missing. Received: {list(table.columns)}")
+    table = table[["new_names", "Patient_ID", "labels"]].apply(lambda column: column.str.strip())
+    table = table.set_axis(["file", "name", "label"], axis=1).dropna(subset=["file", "name"])
+    table["label"] = table["label"].map({"1": 1, "0": 0}).astype("Int64")
+    return table.drop_duplicates().set_index("file")
+
+
+def census(cells: pd.DataFrame) -> pd.DataFrame:
+    """Returns counts a folder: index `folder`, columns `all`, `hem`, `unlabelled`, `people`,
+    `images` and `published`, the number of images of the published set.
+    """  # noqa: D205
+    table = pd.DataFrame(
+        {
+            "folder": [_folder(row) for row in cells.itertuples()],
+            "all": (cells["label"] == 1).fillna(False),
+            "hem": (cells["label"] == 0).fillna(False),
+            "unlabelled": cells["label"].isna(),
+            "people": cells["subject"],
+            "images": True,
+        }
+    ).groupby("folder")
+    sums = table[["all", "hem", "unlabelled", "images"]].sum()
+    counts = sums.assign(people=table["people"].nunique()).reindex(list(PUBLISHED), fill_value=0)
+    return counts.assign(published={folder: sum(n) for folder, n in PUBLISHED.items()})
+
+
+def _folder(row) -> str:
+    if row.split == "train":
+        return f"training_data/fold_{row.fold}"
+    return (PRELIM if row.split == "prelim" else FINAL).as_posix()
+
+
+def verify(cells: pd.DataFrame, *, cache: Path | None = None) -> pd.DataFrame:
+    """Returns what is wrong with a copy of C-NMC: columns `path`, `problem`, `detail`.
+
+    Every image is decoded to its last byte. The problems: unreadable, wrong mode, wrong size,
+    empty, unnamed, label conflict, unlabelled, duplicate name, identical pixels, missing image,
+    census.
+    Each row names a file, or for the census a folder.
+
+    Args:
+        cells: As `index` returns it.
+        cache: As in `anna.facts.of`.
+    """
+    seen = facts.of(cells, cache=cache)
+    found = [
+        *_damaged(cells, seen),
+        *_misnamed(cells),
+        *_repeated(cells, seen),
+        *_absent(cells),
+        *_miscounted(cells),
+    ]
+    return pd.DataFrame(found, columns=["path", "problem", "detail"]).astype("str")
+
+
+def _damaged(cells: pd.DataFrame, seen: pd.DataFrame) -> list[tuple]:
+    found = []
+    for cell, fact in zip(cells.itertuples(), seen.itertuples(), strict=True):
+        side = SIDES[cell.split]
+        if isinstance(fact.problem, str):
+            found.append((cell.path, "unreadable", fact.problem))
+            continue
+        if fact.mode != "RGB":
+            found.append((cell.path, "wrong mode", f"{fact.mode}, expected RGB"))
+        if (fact.width, fact.height) != (side, side):
+            size = f"{fact.width:.0f}×{fact.height:.0f}, expected {side}×{side}"
+            found.append((cell.path, "wrong size", size))
+        if fact.area == 0:
+            found.append((cell.path, "empty", "all pixels are black"))
+    return found
+
+
+def _misnamed(cells: pd.DataFrame) -> list[tuple]:
+    found = []
+    for cell in cells[cells["split"] != "final"].itertuples():
+        told = _NAME.fullmatch(cell.name)
+        if cell.label is pd.NA:
+            found.append((cell.path, "unlabelled", "neither folder nor CSV gives a label"))
+        if not told:
+            found.append((cell.path, "unnamed", f"the name tells no subject: {cell.name}"))
+        elif cell.label is not pd.NA and CLASSES[cell.label] != told[5].upper():
+            said = f"labelled {CLASSES[cell.label]}, named {cell.name}"
+            found.append((cell.path, "label conflict", said))
+    return found
+
+
+def _repeated(cells: pd.DataFrame, seen: pd.DataFrame) -> list[tuple]:
+    named = cells[cells["split"] != "final"]
+    names, hashes = named["name"].str.lower(), seen["pixel_hash"].dropna()
+    keys = (("duplicate name", names), ("identical pixels", hashes))
+    found = []
+    for problem, key in keys:
+        for _, rows in cells.loc[key[key.duplicated(keep=False)].index].groupby(key):
+            paths = rows["path"].tolist()
+            found += [(p, problem, ", ".join(q for q in paths if q != p)) for p in paths]
+    return found
+
+
+def _absent(cells: pd.DataFrame) -> list[tuple]:
+    """Returns a row for each image that the label CSV names and the folder lacks."""
+    found = []
+    for root in _roots(cells):
+        if not (root / LABELS).is_file():
+            continue
+        there = {path.name for path in (root / PRELIM).glob("*.bmp")}
+        for row in labels(root / LABELS).reset_index().itertuples():
+            if row.file not in there:
+                detail = f"the CSV names it {row.name}"
+                found.append((str(root / PRELIM / row.file), "missing image", detail))
+    return found
+
+
+def _miscounted(cells: pd.DataFrame) -> list[tuple]:
+    if cells["drawn"].any():
+        return []
+    counts = census(cells)
+    counts = counts[counts["images"] != counts["published"]]
+    return [
+        (folder, "census", f"{row.images:,} images, published {row.published:,}")
+        for folder, row in zip(counts.index, counts.itertuples(), strict=True)
+    ]
+
+
+def _roots(cells: pd.DataFrame) -> list[Path]:
+    paths = {Path(path).parent for path in cells["path"]}
+    return sorted(
+        {p.parent for folder in paths for p in (folder, *folder.parents) if p.name in PARTS}
+    )
+
+
+def summary(problems: pd.DataFrame) -> pd.DataFrame:
+    """Returns what `verify` found in a few lines: columns `problem`, `files`, `example`."""
+    table = problems.groupby("problem", sort=False).agg(
+        files=("path", "size"), example=("path", "first"), detail=("detail", "first")
+    )
+    return table.sort_values("files", ascending=False).reset_index()
+
+
+def set_aside(cells: pd.DataFrame, problems: pd.DataFrame) -> pd.DataFrame:
+    """Returns `cells` without the images that cannot be used; the files stay where they are.
+
+    Set aside are images that are unreadable, empty, unnamed or of two minds about their label.
+    """
+    bad = problems[problems["problem"].isin(["unreadable", "empty", "unnamed", "label conflict"])]
+    return cells[~cells["path"].isin(bad["path"])].reset_index(drop=True)

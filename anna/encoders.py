@@ -1,0 +1,74 @@
+"""Published backbones of keras.applications as the encoder of the U-Net."""
+
+from pathlib import Path
+
+import keras
+from keras import KerasTensor, layers
+
+# How each family wants its pixels: None if it scales by itself, else scale and offset from 0–255.
+# Scaling twice would ruin it silently (keras-io issue 1549).
+SCALES = {
+    "efficientnetv2b0": ("EfficientNetV2B0", None),
+    "efficientnetv2b1": ("EfficientNetV2B1", None),
+    "convnexttiny": ("ConvNeXtTiny", None),
+    "mobilenetv2": ("MobileNetV2", (1 / 127.5, -1.0)),
+    "resnet50v2": ("ResNet50V2", (1 / 127.5, -1.0)),
+}
+
+
+def encoder(
+    x: KerasTensor, name: str, weights: str | Path | None = None
+) -> tuple[list[KerasTensor], KerasTensor]:
+    """Returns skip connections, finest first, and the bottleneck of a backbone laid over `x`.
+
+    The finest skip connection has half the sides of `x`, the bottleneck a sixteenth or less.
+
+    Args:
+        x: (n, size, size, 3) of values 0 to 255; size divisible by 32.
+        name: One of `SCALES`.
+        weights: "imagenet", which Keras downloads; a `.weights.h5` or `.keras` file; or None.
+
+    Raises:
+        ValueError: If the name is unknown.
+        FileNotFoundError: If the file of weights is missing.
+        ConnectionError: If "imagenet" is asked for and cannot be fetched.
+    """
+    if name not in SCALES:
+        raise ValueError(f"encoder must be one of {sorted(SCALES)}. Received: {name!r}")
+    title, scale = SCALES[name]
+    if scale:
+        x = layers.Rescaling(*scale, name="to_backbone")(x)
+    backbone = _backbone(title, x, weights)
+    taps = _taps(backbone, x.shape[1])
+    return taps[:-1], taps[-1]
+
+
+def _backbone(title: str, x: KerasTensor, weights: str | Path | None) -> keras.Model:
+    build = getattr(keras.applications, title)
+    file = None if weights in (None, "imagenet") else Path(weights)
+    if file and not file.is_file():
+        raise FileNotFoundError(f"No such file of weights for {title}. Received: {weights}")
+    try:
+        model = build(include_top=False, weights=None if file else weights, input_tensor=x)
+    except Exception as error:
+        if weights != "imagenet":
+            raise
+        raise ConnectionError(
+            f"The ImageNet weights of {title} could not be fetched. Connect to a network once "
+            "(Keras keeps them in ~/.keras/models), give weights= the path of a file fetched "
+            f"elsewhere, or weights=None to start from scratch. Received: {error}"
+        ) from error
+    if file:
+        model.load_weights(file)
+    return model
+
+
+def _taps(backbone: keras.Model, size: int) -> list[KerasTensor]:
+    """Returns the last output at 1/2, 1/4, 1/8 … of the size, finest first."""
+    last = {}
+    for layer in backbone.layers:
+        shape = getattr(layer.output, "shape", ())
+        if len(shape) == 4 and shape[1]:
+            last[shape[1]] = layer.output
+    sides = [size // 2**level for level in range(1, 6) if size // 2**level in last]
+    return [last[side] for side in sides]

@@ -1,0 +1,209 @@
+"""What every image file holds, read once: its size, its pixels' hash, and the cell's measures."""
+
+import hashlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm.auto import tqdm
+
+from anna.workspace import Workspace, write_whole
+
+log = logging.getLogger(__name__)
+LARGEST = 64_000_000  # pixels; a whole smear field has fewer
+MEASURES = ["box_left", "box_top", "box_width", "box_height", "diameter", "area"] + [
+    "red",
+    "green",
+    "blue",
+    "texture",
+]
+COLUMNS = [
+    "path",
+    "bytes",
+    "modified",
+    "problem",
+    "mode",
+    "width",
+    "height",
+    "pixel_hash",
+    *MEASURES,
+]
+_TEXTS = dict.fromkeys(["path", "problem", "mode", "pixel_hash"], "str")
+_TYPES = dict.fromkeys(COLUMNS, "float64") | _TEXTS | {"bytes": "int64", "modified": "int64"}
+_BATCH = 500  # images between two writes of the cache
+
+
+class ImageError(ValueError):
+    """An image file that cannot be used; the message names the file."""
+
+
+def decode(path: str | os.PathLike) -> np.ndarray:
+    """Returns all pixels of an image file, uint8 (height, width, 3) RGB.
+
+    Grey, palette and transparent images become RGB, transparent pixels black. The file is decoded
+    to its last byte, so a truncated one is found here.
+
+    Raises:
+        ImageError: If the file is missing, no image, truncated, or larger than `LARGEST` pixels.
+    """
+    return _read(Path(path))[0]
+
+
+def _read(path: Path) -> tuple[np.ndarray, str]:
+    """Returns pixels as `decode`, and Pillow's name of the mode in the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
+            if image.width * image.height > LARGEST:
+                raise ImageError(
+                    f"{path}: too large. Received: {image.width}×{image.height} pixels"
+                )
+            mode = image.mode
+            if mode.startswith(("I", "F")):
+                raise ImageError(f"{path}: more than 8 bits a channel. Received: mode {mode}")
+            if mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+                image = _on_black(image)
+            return np.asarray(image.convert("RGB")), mode
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error and more
+        raise ImageError(f"{path}: not a readable image. Received: {error}") from error
+
+
+def _on_black(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+
+
+def box(image: np.ndarray) -> tuple[int, int, int, int]:
+    """Returns left, top, width and height in pixels of all that is not black; zeros if nothing is.
+
+    Args:
+        image: uint8 (height, width, 3).
+    """
+    return tuple(cv2.boundingRect(_brightest(image)))
+
+
+def _brightest(image: np.ndarray) -> np.ndarray:
+    """Returns the largest of the three channels, uint8 (height, width)."""
+    red, green, blue = cv2.split(image)
+    return cv2.max(cv2.max(red, green), blue)
+
+
+def measure(image: np.ndarray) -> dict[str, float]:
+    """Returns the measures of a cell that stands on black, by name.
+
+    Box, diameter and area are in pixels of the file; red, green and blue are medians over the cell,
+    0–255; texture is the standard deviation, over the cell without its rim, of grey less its
+    Gaussian blur (sigma 2 pixels). The diameter is the square root of the box's area.
+
+    Args:
+        image: uint8 (height, width, 3) RGB.
+    """
+    left, top, width, height = box(image)
+    values = dict.fromkeys(MEASURES, np.nan) | {
+        "box_left": left, "box_top": top, "box_width": width, "box_height": height,
+        "diameter": float(np.sqrt(width * height)), "area": 0,
+    }  # fmt: skip
+    if not width:
+        return values
+    part = image[top : top + height, left : left + width]
+    inside = (_brightest(part) > 0).astype(np.uint8)
+    values["area"] = int(inside.sum())
+    values |= zip(("red", "green", "blue"), _medians(part, inside), strict=True)
+    core = cv2.erode(inside, np.ones((15, 15), np.uint8), borderValue=0)
+    if core.any():
+        grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        fine = grey - cv2.GaussianBlur(grey, (0, 0), 2)
+        values["texture"] = float(cv2.meanStdDev(fine, mask=core)[1].item())
+    return values
+
+
+def _medians(image: np.ndarray, mask: np.ndarray) -> list[float]:
+    """Returns the median of each channel where the mask is not 0, from histograms."""
+    counts = [cv2.calcHist([image], [c], mask, [256], [0, 256]) for c in range(3)]
+    return [float(np.searchsorted(np.cumsum(n), n.sum() / 2)) for n in counts]
+
+
+def of_file(path: str) -> dict[str, object]:
+    """Returns one row of `of`: the facts of one file, with its problem if it cannot be read."""
+    row = dict.fromkeys(COLUMNS, None) | {"path": path}
+    row["bytes"], row["modified"] = state(path)
+    try:
+        image, mode = _read(Path(path))
+    except ImageError as error:
+        return row | {"problem": str(error)}
+    pixels = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
+    pixels.update(np.ascontiguousarray(image))
+    row |= {"mode": mode, "height": image.shape[0], "width": image.shape[1]}
+    return row | {"pixel_hash": pixels.hexdigest()} | measure(image)
+
+
+def of(cells: pd.DataFrame, *, cache: Path | None = None, progress: bool = True) -> pd.DataFrame:
+    """Returns the facts of every image: columns `COLUMNS`, the index of `cells`.
+
+    `problem` is missing for a readable file. A file is read again only when its path, bytes or time
+    of change differ from the cache; an interrupted reading goes on where it was.
+
+    Args:
+        cells: Table with a column `path`.
+        cache: The CSV that keeps the facts; by default `facts.csv` of the workspace.
+        progress: Whether to show a bar while files are read.
+    """
+    cache = Path(cache) if cache else Workspace.locate().csv / "facts.csv"
+    known = _known(cache)
+    paths = cells["path"].drop_duplicates().tolist()
+    states = [state(path) for path in paths]
+    held = known.reindex(paths)[["bytes", "modified"]].to_numpy()
+    stale = [p for p, now, then in zip(paths, states, held, strict=True) if now != tuple(then)]
+    for batch in _measured(stale, progress):
+        known = pd.concat([known.drop(batch["path"], errors="ignore"), batch.set_index("path")])
+        table = known.sort_index().reset_index()[COLUMNS]
+        write_whole(cache, partial(table.to_csv, index=False))
+    return known.reindex(cells["path"]).reset_index().set_axis(cells.index)[COLUMNS]
+
+
+def state(path: str) -> tuple[int, int]:
+    """Returns bytes and time of change in nanoseconds of a file, or -1 and -1 if there is none."""
+    try:
+        state = Path(path).stat()
+    except OSError:
+        return -1, -1
+    return state.st_size, state.st_mtime_ns
+
+
+def _known(cache: Path) -> pd.DataFrame:
+    """Returns the cached facts by path; none if the cache is missing or not of this version."""
+    empty = pd.DataFrame(columns=COLUMNS).astype(_TYPES).set_index("path")
+    if not cache.is_file():
+        return empty
+    try:
+        return pd.read_csv(cache, dtype=_TYPES)[COLUMNS].set_index("path")
+    except (ValueError, KeyError, OSError) as error:
+        log.warning("%s is damaged and is made anew: %s", cache, error)
+        return empty
+
+
+def _measured(paths: list[str], progress: bool) -> Iterator[pd.DataFrame]:
+    """Yields the facts of the files, `_BATCH` at a time, read by all cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        bar = tqdm(
+            total=len(paths), desc="reading images", unit="img", disable=not (progress and paths)
+        )
+        with bar:
+            for start in range(0, len(paths), _BATCH):
+                rows = []
+                for row in pool.map(of_file, paths[start : start + _BATCH]):
+                    rows.append(row)
+                    bar.update()
+                yield pd.DataFrame(rows, columns=COLUMNS).astype(_TYPES)

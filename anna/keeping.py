@@ -1,0 +1,115 @@
+"""Keras callbacks that keep a training: every epoch on disk, the best one safe, a bar to watch.
+
+Keras's own BackupAndRestore, ModelCheckpoint and EarlyStopping forget each other's state when a run
+goes on (keras issue 17012): a worse epoch could overwrite the best. Here the history is part of the
+saved model, and the state of the callbacks is replayed from it.
+"""
+
+import logging
+import math
+from functools import partial
+from pathlib import Path
+
+import keras
+import pandas as pd
+from tqdm.auto import tqdm
+
+from anna.models import record, save
+from anna.workspace import write_whole
+
+log = logging.getLogger(__name__)
+
+
+class Keeper(keras.callbacks.Callback):
+    """Writes `best.keras`, `last.keras` and `history.csv` after each epoch, each of them whole.
+
+    `last.keras` holds weights, optimizer and history, `best.keras` its own validation loss: after a
+    kill at any moment the two still tell the truth about themselves.
+
+    Args:
+        folder: Where the files go.
+        history: Rows of the epochs before; grows.
+        settings: Goes into the files' records.
+    """
+
+    def __init__(self, folder: Path, history: list[dict], settings: dict):
+        super().__init__()
+        self.folder, self.history, self.settings = folder, history, settings
+        best = folder / "best.keras"
+        self.best = record(best)["val_loss"] if best.is_file() else math.inf
+        self.broken = None  # the epoch whose loss was no number
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keeps the epoch, unless its loss is no number."""
+        row = {"epoch": epoch + 1} | {key: float(value) for key, value in (logs or {}).items()}
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
+            self.broken, self.model.stop_training = epoch + 1, True
+            return
+        self.history.append(row)
+        if row["val_loss"] < self.best:
+            self.best = row["val_loss"]
+            save(self.model, self.folder / "best.keras", row | {"settings": self.settings})
+        about = {"history": self.history, "settings": self.settings}
+        save(self.model, self.folder / "last.keras", about)
+        table = pd.DataFrame(self.history)
+        write_whole(self.folder / "history.csv", partial(table.to_csv, index=False))
+
+
+class Replay(keras.callbacks.Callback):
+    """Brings other callbacks to where they were, by showing them the epochs before.
+
+    Args:
+        callbacks: Those to bring there; they stand before this one in the list given to `fit`.
+        history: Rows of the epochs before.
+    """
+
+    def __init__(self, callbacks: list[keras.callbacks.Callback], history: list[dict]):
+        super().__init__()
+        self.callbacks, self.history = callbacks, tuple(history)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Replays the history; the learning rate stays as it was loaded."""
+        rate = float(self.model.optimizer.learning_rate)
+        for row in self.history:
+            for callback in self.callbacks:
+                callback.on_epoch_end(int(row["epoch"]) - 1, dict(row))
+        self.model.optimizer.learning_rate = rate
+        self.model.stop_training = False
+
+
+class Progress(keras.callbacks.Callback):
+    """One bar over all epochs, with the losses of the last one.
+
+    Args:
+        done: Epochs before.
+        epochs: Epochs in all.
+        title: What the bar is called.
+    """
+
+    def __init__(self, done: int, epochs: int, title: str):
+        super().__init__()
+        self.done, self.epochs, self.title, self.bar = done, epochs, title, None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Shows the bar."""
+        steps = self.params["steps"]
+        self.bar = tqdm(total=self.epochs * steps, initial=self.done * steps, unit="batch")
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Tells the epoch."""
+        self.bar.set_description(f"{self.title}: epoch {epoch + 1} of {self.epochs}")
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Moves on by a batch."""
+        self.bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Tells the losses."""
+        shown = {key: f"{logs[key]:.3f}" for key in ("loss", "val_loss", "val_auc") if key in logs}
+        self.bar.set_postfix(shown)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Closes the bar where training ended."""
+        self.bar.total = self.bar.n
+        self.bar.close()

@@ -1,0 +1,276 @@
+"""From a table of predictions to scores, each with an interval over people.
+
+Every function takes `found`, a DataFrame with one row a cell and at least `group`, `label` (1 for
+ALL, 0 for HEM, or missing) and `probability` (of ALL). Cells without a label or a probability are
+left out. A cell is called ALL when its probability is at least the threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import sklearn.metrics
+
+from anna import bootstrap
+from anna.checks import require_fraction, scorable
+
+METRICS = (*bootstrap.COUNTED, "auc", "average_precision", "brier", "ece")
+HEADLINE = (
+    "weighted_f1",
+    "accuracy",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "npv",
+    "auc",
+    "average_precision",
+    "brier",
+    "ece",
+)
+CLASSES = ("HEM", "ALL")
+BINS = 10
+
+
+def evaluate(
+    found: pd.DataFrame,
+    threshold: float = 0.5,
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Returns every score with its interval, a DataFrame indexed by `METRICS`: value, low, high.
+
+    Intervals are percentiles of a bootstrap over people: whole people (`group`) are drawn with
+    replacement within their class, since cells of one person are no independent witnesses. They are
+    NaN where a class has a single person, from whom no spread between people can be known.
+
+    A score that is undefined is NaN: precision without a call, AUC with one class. The weighted
+    scores are those of the challenge (scikit-learn's `average="weighted"`), where a class never
+    called counts as 0. `ece` has 10 equal-width bins of the probability of ALL: the mean, over
+    cells, of the distance between a bin's mean probability and its share of ALL (Guo et al. 2017,
+    for the positive class). `attrs` holds threshold, cells, people, left_out, resamples, level
+    and drawn (whether any cell is a drawn one).
+
+    Args:
+        found: predictions, one row a cell.
+        threshold: in 0..1; choose it on validation people with `choose_threshold`.
+        resamples: how often people are drawn; 0 for no intervals.
+        level: of the intervals, in 0..1.
+        seed: of the draws.
+
+    Raises:
+        ValueError: a value is out of its range, a column is missing, or no cell can be scored.
+    """
+    require_fraction("threshold", threshold)
+    require_fraction("level", level)
+    table = scorable(found, "group")
+    people = table.groupby("group")["label"].mean().round()
+    cells = {
+        "person": people.index.get_indexer(table["group"]),
+        "label": table["label"].to_numpy(),
+        "probability": table["probability"].to_numpy(),
+    }
+    scores = pd.DataFrame({"value": _points(table, threshold)}, index=list(METRICS))
+    low, high = _intervals(cells, people, threshold, resamples=resamples, level=level, seed=seed)
+    known = scores["value"].notna()
+    scores["low"], scores["high"] = low.where(known), high.where(known)
+    scores.index.name = "metric"
+    scores.attrs = {
+        "threshold": float(threshold),
+        "cells": len(table),
+        "people": len(people),
+        "left_out": len(found) - len(table),
+        "resamples": int(resamples),
+        "level": float(level),
+        "drawn": "drawn" in table and bool(table["drawn"].any()),
+    }
+    return scores
+
+
+def choose_threshold(found: pd.DataFrame, *, metric: str = "weighted_f1") -> float:
+    """Returns the threshold that maximises a score on validation people.
+
+    Only the places between neighbouring probabilities can matter. Where a whole stretch of
+    thresholds is equally good, the middle of the widest such stretch is returned.
+
+    Args:
+        found: predictions with a `role`; validation people.
+        metric: one of `bootstrap.COUNTED`.
+
+    Raises:
+        ValueError: a row belongs to the test set, which chooses nothing; there is but one class; or
+            the metric is unknown.
+    """
+    if metric not in bootstrap.COUNTED:
+        raise ValueError(f"The metric must be one of {bootstrap.COUNTED}. Received: {metric!r}")
+    table = scorable(found, "role")
+    tested = int((found["role"] == "test").sum())
+    if tested:
+        raise ValueError(f"The test set chooses no threshold. Received: {tested} rows of role test")
+    if table["label"].nunique() < 2:
+        only = CLASSES[table["label"].iloc[0]]
+        raise ValueError(f"A threshold needs cells of both classes. Received: only {only}")
+    edges, counts = _counts_by_threshold(table)
+    return _middle_of_best(edges, bootstrap.rates(*counts)[metric])
+
+
+def confusion(found: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Returns the 2x2 table of cells: rows are the true HEM and ALL, columns the called ones."""
+    require_fraction("threshold", threshold)
+    table = scorable(found)
+    called = table["probability"] >= threshold
+    counts = sklearn.metrics.confusion_matrix(table["label"], called, labels=[0, 1])
+    return pd.DataFrame(
+        counts, index=pd.Index(CLASSES, name="true"), columns=pd.Index(CLASSES, name="called")
+    )
+
+
+def classification_report(found: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Returns scikit-learn's report as a table: precision, recall, f1-score, support.
+
+    Rows are HEM, ALL, accuracy, macro avg and weighted avg; a class never called has precision 0.
+    """
+    require_fraction("threshold", threshold)
+    table = scorable(found)
+    report = sklearn.metrics.classification_report(
+        table["label"],
+        (table["probability"] >= threshold).astype(int),
+        labels=[0, 1],
+        target_names=CLASSES,
+        output_dict=True,
+        zero_division=0,
+    )
+    accuracy = float(((table["probability"] >= threshold) == table["label"]).mean())
+    support = report["macro avg"]["support"]
+    averages = {name: report.pop(name) for name in ("macro avg", "weighted avg")}
+    classes = {name: report[name] for name in CLASSES}
+    total = {"f1-score": accuracy, "support": support}
+    rows = pd.DataFrame(classes | {"accuracy": total} | averages).T
+    return rows[["precision", "recall", "f1-score", "support"]].astype({"support": int})
+
+
+def by_subject(found: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Returns one row a person: group, subject, label, cells, accuracy, mean_probability.
+
+    `subject` joins the names of a person known under several. ALL comes first, and within a class
+    the person with the best accuracy.
+    """
+    require_fraction("threshold", threshold)
+    table = scorable(found, "group")
+    if "subject" not in table:
+        table["subject"] = table["group"]
+    table["right"] = (table["probability"] >= threshold) == table["label"]
+    rows = table.groupby("group", as_index=False).agg(
+        subject=("subject", lambda names: " = ".join(sorted(set(names.dropna().astype(str))))),
+        label=("label", lambda labels: round(labels.mean())),
+        cells=("label", "size"),
+        accuracy=("right", "mean"),
+        mean_probability=("probability", "mean"),
+    )
+    order = {"by": ["label", "accuracy", "group"], "ascending": [False, False, True]}
+    return rows.sort_values(**order, ignore_index=True)
+
+
+def calibration(found: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
+    """Returns one row a bin of probability: low, high, cells, mean_probability, observed.
+
+    Bins are of equal width and hold their lower edge, the last one its upper edge too. `observed`
+    is the share of ALL among a bin's cells; an empty bin has NaN there.
+    """
+    if bins < 1:
+        raise ValueError(f"At least one bin is needed. Received: bins={bins}")
+    table = scorable(found)
+    inside = table.groupby(bootstrap.bin_of(table["probability"], bins))
+    rows = pd.DataFrame({"low": np.arange(bins) / bins, "high": np.arange(1, bins + 1) / bins})
+    rows["cells"] = inside.size().reindex(rows.index, fill_value=0)
+    rows["mean_probability"] = inside["probability"].mean()
+    rows["observed"] = inside["label"].mean()
+    return rows
+
+
+def compare(scores: dict[str, pd.DataFrame], metrics: Sequence[str] = HEADLINE) -> pd.DataFrame:
+    """Returns one column a model of texts like "0.912 [0.88, 0.94]", one row a metric.
+
+    Args:
+        scores: tables of `evaluate` by the model's name.
+        metrics: which rows, in which order.
+    """
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise ValueError(f"Metrics must be among {METRICS}. Received: {unknown}")
+    columns = {
+        name: [describe(table.loc[metric]) for metric in metrics] for name, table in scores.items()
+    }
+    return pd.DataFrame(columns, index=pd.Index(metrics, name="metric"))
+
+
+def describe(score: pd.Series) -> str:
+    """Returns one row of `evaluate` as text, "0.912 [0.88, 0.94]"; "–" when undefined."""
+    if pd.isna(score["value"]):
+        return "–"
+    if pd.isna(score["low"]):
+        return f"{score['value']:.3f}"
+    return f"{score['value']:.3f} [{score['low']:.2f}, {score['high']:.2f}]"
+
+
+def _points(table: pd.DataFrame, threshold: float) -> dict[str, float]:
+    label, probability = table["label"], table["probability"]
+    (tn, fp), (fn, tp) = confusion(table, threshold).to_numpy()
+    scores = {name: float(score) for name, score in bootstrap.rates(tp, fp, fn, tn).items()}
+    present = set(label)
+    scores["auc"] = scores["average_precision"] = np.nan
+    if present == {0, 1}:
+        scores["auc"] = sklearn.metrics.roc_auc_score(label, probability)
+    if 1 in present:
+        scores["average_precision"] = sklearn.metrics.average_precision_score(label, probability)
+    scores["brier"] = sklearn.metrics.brier_score_loss(label, probability, pos_label=1)
+    bins = calibration(table).dropna()
+    gaps = (bins["mean_probability"] - bins["observed"]).abs()
+    scores["ece"] = float(np.average(gaps, weights=bins["cells"]))
+    return scores
+
+
+def _intervals(
+    cells: dict[str, np.ndarray],
+    people: pd.Series,
+    threshold: float,
+    *,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> tuple[pd.Series, pd.Series]:
+    """Returns the lower and upper ends by metric; a resample without a score is left out of it."""
+    unknown = pd.Series(np.nan, index=list(METRICS))
+    if resamples < 1 or people.value_counts().min() < 2:
+        return unknown, unknown
+    weights = bootstrap.draw_people(people.to_numpy(), resamples, seed)
+    drawn = pd.DataFrame(bootstrap.scores(cells, weights, threshold=threshold, bins=BINS))
+    tail = (1 - level) / 2
+    return drawn.quantile(tail), drawn.quantile(1 - tail)
+
+
+def _counts_by_threshold(table: pd.DataFrame) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Returns edges (n + 1,) and tp, fp, fn, tn of a threshold between edge i and edge i + 1."""
+    by_value = table.groupby("probability")["label"].agg(["sum", "size"]).sort_index()
+    positive = by_value["sum"].to_numpy()
+    negative = by_value["size"].to_numpy() - positive
+    fn = np.concatenate([[0], positive.cumsum()])
+    tn = np.concatenate([[0], negative.cumsum()])
+    edges = np.concatenate([[0.0], by_value.index.to_numpy(), [1.0]])
+    return edges, (positive.sum() - fn, negative.sum() - tn, fn, tn)
+
+
+def _middle_of_best(edges: np.ndarray, score: np.ndarray) -> float:
+    """Returns the middle of the widest run of stretches (edge, next edge] with the best score."""
+    usable = np.isfinite(score)
+    usable[-1] &= edges[-2] < 1  # no threshold lies above a probability of 1
+    best = usable & (score >= score[usable].max() - 1e-12)
+    starts = np.flatnonzero(best & ~np.concatenate([[False], best[:-1]]))
+    ends = np.flatnonzero(best & ~np.concatenate([best[1:], [False]])) + 1
+    widest = np.argmax(edges[ends] - edges[starts])
+    low, high = edges[starts[widest]], edges[ends[widest]]
+    middle = (low + high) / 2
+    return float(middle if middle > low else high)

@@ -1,0 +1,204 @@
+"""The networks by name: `anna-2020` (the original, faithfully) and `anna` (ours)."""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import keras
+import pandas as pd
+from keras import KerasTensor, layers, ops
+
+from anna import backend, unet
+from anna.encoders import encoder as published_encoder
+from anna.layers import CellMean, MaskTeacher, StainJitter
+from anna.workspace import write_whole
+
+AUGMENTATIONS = ("flip", "rotate", "shift", "stain")
+FILTERS = (16, 32, 64, 128)
+_RECORD = "anna.json"  # the member of a .keras file that holds our record
+
+
+def build(
+    name: str = "anna",
+    size: int = 128,
+    *,
+    augment: bool | tuple[str, ...] = True,
+    filters: tuple[int, ...] = FILTERS,
+    encoder: str | None = None,
+    weights: str | Path | None = None,
+    precision: str = "auto",
+    seed: int = 0,
+) -> keras.Model:
+    """Returns a network, untrained: uint8 RGB (n, size, size, 3) in, probability of ALL (n, 1) out.
+
+    Scaling and augmentation are inside; augmentation acts only while training.
+
+    Args:
+        name: "anna", or "anna-2020", which takes none of the options below but `seed`.
+        size: Side of the images in pixels, divisible by 16 (by 32 with an encoder).
+        augment: All of `AUGMENTATIONS`, none, or some by name.
+        filters: Channels of the levels of the U-Net, from half the resolution down.
+        encoder: A backbone of `anna.encoders.SCALES` in place of the U-Net's own encoder.
+        weights: Of the backbone: "imagenet", a file, or None.
+        precision: A Keras dtype policy; "auto" asks the machine.
+        seed: Of weights, dropout and augmentation.
+
+    Raises:
+        ValueError: If the name, the size or an augmentation is unknown or does not fit.
+    """
+    if name not in ("anna", "anna-2020"):
+        raise ValueError(f"name must be 'anna' or 'anna-2020'. Received: {name!r}")
+    if size < 32 or size % (32 if encoder else 16):
+        raise ValueError(f"size must be divisible by {32 if encoder else 16}. Received: {size}")
+    wanted = AUGMENTATIONS if augment is True else tuple(augment or ())
+    if unknown := set(wanted) - set(AUGMENTATIONS):
+        raise ValueError(f"augment must be among {AUGMENTATIONS}. Received: {sorted(unknown)}")
+    keras.utils.set_random_seed(seed)
+    if name == "anna-2020":
+        return _anna_2020(size)
+    with _policy(backend.precision() if precision == "auto" else precision):
+        return _anna(
+            size,
+            wanted,
+            filters,
+            partial(published_encoder, name=encoder, weights=weights) if encoder else None,
+        )
+
+
+@contextmanager
+def _policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _anna_2020(size: int) -> keras.Model:
+    """Returns the original: a U-Net of 4 filters whose only map is flattened into dense layers.
+
+    It took BGR pixels of 0 to 255 as they are.
+    """
+    image = keras.Input((size, size, 3), dtype="uint8", name="pixels")
+    x = ops.flip(layers.Rescaling(1.0, name="to_float")(image), axis=-1)
+    x = unet.unet(x, (4, 8, 16, 32, 64), norm=False, dropout=(0.25, 0.5), learned_up=True).decoder
+    x = layers.Conv2D(1, 1, activation="sigmoid", name="map")(x)
+    x = layers.Flatten(name="flat")(layers.MaxPooling2D(4, name="map_pool")(x))
+    for units, rate in ((512, 0.5), (256, 0.5), (128, 0.2)):
+        x = layers.Dense(units, activation="relu", name=f"dense{units}")(x)
+        x = layers.Dropout(rate, name=f"dense{units}_drop")(x)
+    call = layers.Dense(1, activation="sigmoid", name="probability")(x)
+    return keras.Model(image, call, name="anna-2020")
+
+
+def _anna(size: int, augment: tuple[str, ...], filters: tuple[int, ...], backbone) -> keras.Model:
+    """Returns ours: a U-Net whose evidence, meant over the cell, is the call.
+
+    Bottleneck and decoder each give a map of evidence for ALL. Their sum's mean over the cell, plus
+    a term for the cell's size, is the log-odds. So the map shows exactly where the call came from.
+    """
+    image = keras.Input((size, size, 3), dtype="uint8", name="pixels")
+    seen = layers.Rescaling(1.0, dtype="float32", name="to_float")(image)
+    for layer in _augmenters(augment):
+        seen = layer(seen)
+    if backbone:
+        skips, bottleneck = backbone(seen)
+        widths = tuple(min(16 * 2**level, 128) for level in range(len(skips)))
+        features = unet.Features(bottleneck, unet.decode(bottleneck, skips, widths))
+    else:
+        x = layers.Rescaling(1 / 127.5, -1.0, name="to_unit")(seen)
+        x = layers.Conv2D(filters[0], 3, 2, "same", activation="relu", name="stem")(x)
+        features = unet.unet(x, filters)
+    return keras.Model(image, _call(features, seen), name="anna")
+
+
+def _augmenters(names: tuple[str, ...]) -> list[keras.layers.Layer]:
+    black = {"fill_mode": "constant", "fill_value": 0.0, "dtype": "float32"}
+    known = {
+        "flip": lambda: layers.RandomFlip("horizontal_and_vertical", dtype="float32", name="flip"),
+        "rotate": lambda: layers.RandomRotation(0.5, name="rotate", **black),
+        "shift": lambda: layers.RandomTranslation(0.06, 0.06, name="shift", **black),
+        "stain": lambda: StainJitter(dtype="float32", name="stain"),
+    }
+    return [known[name]() for name in AUGMENTATIONS if name in names]
+
+
+def _call(features: unet.Features, seen: KerasTensor) -> KerasTensor:
+    """Returns the probability from the features; the layers `mask` and `evidence` are the maps."""
+    mask = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="mask_raw")(
+        features.decoder
+    )
+    mask = MaskTeacher(dtype="float32", name="mask")([mask, seen])
+    fine = layers.Conv2D(1, 1, dtype="float32", name="evidence_fine")(
+        layers.SpatialDropout2D(0.2, name="fine_drop")(features.decoder)
+    )
+    coarse = layers.Conv2D(1, 1, dtype="float32", name="evidence_coarse")(
+        layers.SpatialDropout2D(0.2, name="coarse_drop")(features.bottleneck)
+    )
+    scale = fine.shape[1] // coarse.shape[1]
+    coarse = layers.UpSampling2D(
+        scale, interpolation="bilinear", dtype="float32", name="evidence_up"
+    )(coarse)
+    evidence = layers.Add(dtype="float32", name="evidence")([fine, coarse])
+    inside = CellMean(dtype="float32", name="evidence_mean")([evidence, mask])
+    share = ops.log(ops.mean(ops.stop_gradient(mask), axis=(1, 2)) + 0.01)
+    size = layers.Dense(1, dtype="float32", name="size_evidence")(share)
+    logit = layers.Add(dtype="float32", name="logit")([inside, size])
+    return layers.Activation("sigmoid", dtype="float32", name="probability")(logit)
+
+
+def levels(model: keras.Model) -> pd.DataFrame:
+    """Returns the blocks of a network's U-Net, one row each, for `anna.plots.network`.
+
+    Columns: `name`, `part` ("input", "encoder", "bottleneck", "decoder", "head", "output"), `side`
+    in pixels, `channels`, and `skip_to`, the decoder block that a skip connection leads to.
+    """
+    rows = [("pixels", "input", model.input_shape[1], 3, None)]
+    for layer in model.layers:
+        part = layer.name.rstrip("0123456789")
+        if part in ("encoder", "bottleneck", "decoder") and len(layer.output.shape) == 4:
+            skip = layer.name.replace("encoder", "decoder") if part == "encoder" else None
+            rows.append((layer.name, part, *layer.output.shape[2:], skip))
+    heads = ("mask", "evidence", "map", "flat", "dense512", "dense256", "dense128")
+    for layer in model.layers:
+        if layer.name in heads:
+            shape = layer.output.shape
+            rows.append((layer.name, "head", shape[1] if len(shape) == 4 else 1, shape[-1], None))
+    rows.append(("probability", "output", 1, 1, None))
+    return pd.DataFrame(rows, columns=["name", "part", "side", "channels", "skip_to"])
+
+
+def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Path:
+    """Returns `path`, a `.keras` file of the model with a record of ours in it, written whole.
+
+    One file holds both, so that a model and what is said of it cannot come apart.
+    """
+
+    def write(part: Path) -> None:
+        model.save(part)
+        with zipfile.ZipFile(part, "a") as archive:
+            archive.writestr(_RECORD, json.dumps(record or {}, indent=1))
+
+    return write_whole(Path(path), write)
+
+
+def record(path: str | Path) -> dict:
+    """Returns the record that `save` put into a `.keras` file, empty if it has none."""
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(_RECORD)) if _RECORD in archive.namelist() else {}
+
+
+def load(path: str | Path) -> keras.Model:
+    """Returns the model of a `.keras` file; code in the file is refused.
+
+    Raises:
+        ValueError: If the file is no such model; the message names it.
+    """
+    try:
+        return keras.models.load_model(path, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not a model that can be loaded. Received: {error}") from error

@@ -1,0 +1,273 @@
+"""The drawing of a U-Net with its head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch, Patch, Polygon
+
+from anna.plots import style
+
+FACES = {
+    "input": "#C9C9C9",
+    "encoder": "#8DB8D8",
+    "bottleneck": "#C3A5CF",
+    "decoder": "#9CCBA5",
+    "head": "#F0C987",
+    "output": "#E79B7A",
+}
+ARROWS = {
+    "pooling": ("#B23A48", "-"),
+    "up-sampling": ("#2E7D4F", "-"),
+    "skip connection": ("#777777", (0, (4, 2))),
+    "convolution or dense": (style.INK, "-"),
+}
+TALLEST, WIDEST, DEPTH, GAP = 2.2, 0.8, 0.22, 0.55  # inches or so; depth is a share of the height
+
+
+@dataclass
+class Block:
+    """A box of the drawing: what it is, and where its front face stands."""
+
+    name: str
+    part: str
+    side: int
+    channels: int
+    source: str | None
+    skip_to: str | None
+    width: float
+    height: float
+    x: float = 0.0
+    top: float = 0.0
+
+    @property
+    def depth(self) -> float:
+        """How far the box goes back, drawn to the upper right."""
+        return self.height * DEPTH
+
+    @property
+    def right(self) -> float:
+        """The rightmost end."""
+        return self.x + self.width + self.depth
+
+    @property
+    def bottom(self) -> float:
+        """The lower end of the front."""
+        return self.top - self.height
+
+    @property
+    def middle(self) -> float:
+        """The height of the front's centre."""
+        return self.top - self.height / 2
+
+    @property
+    def flat(self) -> bool:
+        """Whether it is a vector, no map."""
+        return self.side == 1
+
+
+@style.styled
+def network(levels: pd.DataFrame, title: str = "") -> Figure:
+    """Returns the U-Net as a drawing: a block as high as its image and as wide as its channels.
+
+    Heights and widths grow with the square root, so that small blocks stay visible.
+
+    Args:
+        levels: one row a block in the order of the computation: `name`; `part`, one of input,
+            encoder, bottleneck, decoder, head, output; `side` in pixels, 1 for a vector;
+            `channels`; `skip_to`, the name of a later block it also feeds, or missing; and, where
+            there is one, `source`, the block it is computed from. Without it that is the block
+            before, but the last decoder for the first head and for outputs that are maps.
+        title: above the drawing.
+
+    Raises:
+        ValueError: a part is unknown, or a name that is pointed to does not exist.
+    """
+    blocks = _blocks(levels)
+    _place_trunk(blocks)
+    _place_rest(blocks)
+    right = max(block.right for block in blocks.values()) + 0.45
+    high = max(block.top + block.depth for block in blocks.values()) + 0.55
+    low = min(block.bottom for block in blocks.values()) - 0.65
+    low = min(low, high - 0.52 * right)  # leaves room for the legend under the encoder
+    width = style.WIDTH + 1
+    figure, axes = plt.subplots(figsize=(width, width * (high - low) / (right + 0.3) + 0.5))
+    for source, target, kind in _edges(blocks):
+        _arrow(axes, blocks[source], blocks[target], kind)
+    for block in blocks.values():
+        _box(axes, block)
+    _legend(axes, blocks)
+    axes.set(xlim=(-0.3, right), ylim=(low, high), aspect="equal")
+    style.bare(axes)
+    axes.set_title(title)
+    note = "Height: side in pixels. Width: channels. Both grow with the square root"
+    style.caption(figure, note)
+    return figure
+
+
+def _blocks(levels: pd.DataFrame) -> dict[str, Block]:
+    unknown = sorted(set(levels["part"]) - set(FACES))
+    if unknown:
+        raise ValueError(f"Parts must be among {list(FACES)}. Received: {unknown}")
+    widest = levels.loc[levels["side"] > 1, "channels"].max()
+    blocks: dict[str, Block] = {}
+    for row in levels.itertuples():
+        given = _name(getattr(row, "source", None))
+        blocks[row.name] = Block(
+            name=row.name,
+            part=row.part,
+            side=int(row.side),
+            channels=int(row.channels),
+            source=given or _source(row, blocks),
+            skip_to=_name(row.skip_to),
+            width=max(0.07, WIDEST * min(1.0, np.sqrt(row.channels / widest))),
+            height=max(0.3, TALLEST * np.sqrt(row.side / levels["side"].max())),
+        )
+    ends = {end for block in blocks.values() for end in (block.skip_to, block.source) if end}
+    if ends - set(blocks):
+        raise ValueError(f"Connections must end at a block. Received: {sorted(ends - set(blocks))}")
+    return blocks
+
+
+def _name(value: object) -> str | None:
+    return None if value is None or pd.isna(value) else str(value)
+
+
+def _source(row, before: dict[str, Block]) -> str | None:
+    """Returns the block that a row without a given source is computed from."""
+    trunk = [name for name, block in before.items() if block.part not in ("head", "output")]
+    heads = [name for name, block in before.items() if block.part == "head"]
+    if row.part == "output" and row.side > 1:
+        return trunk[-1]
+    if row.part in ("head", "output"):
+        return (heads or trunk)[-1]
+    return trunk[-1] if trunk else None
+
+
+def _place_trunk(blocks: dict[str, Block]) -> None:
+    """Sets the places from input to decoder: down on the left, up on the right."""
+    x, tops, before = 0.0, {}, None
+    for block in blocks.values():
+        if block.part in ("head", "output"):
+            continue
+        if before and block.side not in tops:
+            tops[block.side] = before.bottom - 0.25 + block.height / 2
+        block.top = tops.setdefault(block.side, 0.0)
+        block.x = x
+        x, before = block.right + GAP, block
+
+
+def _place_rest(blocks: dict[str, Block]) -> None:
+    """Sets the places of heads and outputs: maps below one another, vectors in a row beneath."""
+    trunk = [block for block in blocks.values() if block.part not in ("head", "output")]
+    start = trunk[-1].right + GAP + 0.25
+    maps = [block for block in blocks.values() if block not in trunk and not block.flat]
+    floor = min(block.middle for block in trunk)
+    for block in maps:
+        source = blocks[block.source]
+        block.x = start if source in trunk else source.right + GAP + 0.25
+        above = [one for one in maps if one is not block and one.x == block.x]
+        block.top = min((one.bottom - 1.05 for one in above), default=0.0)
+        floor = min(floor, block.bottom - 0.75)
+    x = max((block.right + 0.4 for block in maps), default=start)
+    for block in blocks.values():
+        if block not in trunk and block.flat:
+            block.x, block.top = x, floor + block.height / 2
+            x = block.right + max(GAP, 1.0 - block.width)
+
+
+def _edges(blocks: dict[str, Block]) -> list[tuple[str, str, str]]:
+    edges = []
+    for name, block in blocks.items():
+        if block.source:
+            before = blocks[block.source]
+            kind = "convolution or dense"
+            if not block.flat and block.side != before.side:
+                kind = "pooling" if block.side < before.side else "up-sampling"
+            edges.append((block.source, name, kind))
+        if block.skip_to:
+            edges.append((name, block.skip_to, "skip connection"))
+    return edges
+
+
+def _arrow(axes: Axes, source: Block, target: Block, kind: str) -> None:
+    colour, dashes = ARROWS[kind]
+    start, end, bend = _path(source, target, kind)
+    axes.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            connectionstyle=bend,
+            arrowstyle="-|>",
+            mutation_scale=11,
+            shrinkA=0,
+            shrinkB=1,
+            color=colour,
+            lw=1.5,
+            ls=dashes,
+            capstyle="butt",
+        )
+    )
+
+
+def _path(source: Block, target: Block, kind: str) -> tuple[tuple, tuple, str]:
+    """Returns where an arrow starts and ends, and how it bends on the way."""
+    straight, right_up = "arc3", "angle,angleA=0,angleB=90,rad=6"
+    right_down, down_right = "angle,angleA=0,angleB=-90,rad=6", "angle,angleA=-90,angleB=180,rad=6"
+    if kind == "skip connection" and not target.flat:
+        level = source.top - 0.2 * source.height
+        return (source.right, level), (target.x, level), straight
+    if kind == "skip connection" and source.part in ("head", "output"):
+        top = (target.x + target.width / 2, target.top + target.depth)
+        return (source.right, source.middle), top, right_down
+    if kind == "up-sampling":
+        end = (target.x + target.width / 2, target.bottom)
+        return (source.x + source.width, source.middle), end, right_up
+    if abs(source.middle - target.middle) < 0.3 * min(source.height, target.height):
+        start = source.x + source.width + source.depth / 2
+        return (start, source.middle), (target.x, source.middle), straight
+    centred = kind in ("pooling", "skip connection")
+    below = source.x + source.width * (0.5 if centred else 1.0)
+    # Two arrows into one vector would lie on one another.
+    shift = {"skip connection": -0.07}.get(kind, 0.07) if target.flat else 0.0
+    return (below, source.bottom), (target.x, target.middle + shift), down_right
+
+
+def _box(axes: Axes, block: Block) -> None:
+    x, right, top, low, back = block.x, block.x + block.width, block.top, block.bottom, block.depth
+    front = [(x, low), (right, low), (right, top), (x, top)]
+    lid = [(x, top), (right, top), (right + back, top + back), (x + back, top + back)]
+    flank = [(right, low), (right + back, low + back), (right + back, top + back), (right, top)]
+    for corners, light in ((flank, 0.82), (lid, 1.1), (front, 1.0)):
+        face = np.clip(np.array(to_rgb(FACES[block.part])) * light, 0, 1)
+        axes.add_patch(Polygon(corners, facecolor=face, edgecolor="#444444", lw=0.8, zorder=3))
+    size = f"{block.channels}" if block.flat else f"{block.side}² × {block.channels}"
+    named = block.part in ("input", "head", "output")
+    text = f"{block.name}\n{size}" if named else size
+    centre = x + (block.width + back) / 2
+    place, align = (low - 0.07, "top") if block.flat else (top + back + 0.07, "bottom")
+    axes.text(centre, place, text, ha="center", va=align, fontsize=9, zorder=4)
+
+
+def _legend(axes: Axes, blocks: dict[str, Block]) -> None:
+    parts = {block.part for block in blocks.values()}
+    kinds = {kind for _, _, kind in _edges(blocks)}
+    boxes = [
+        Patch(facecolor=face, edgecolor="#444444", label=part)
+        for part, face in FACES.items()
+        if part in parts
+    ]
+    lines = [
+        Line2D([], [], color=colour, ls=dashes, lw=1.6, label=kind)
+        for kind, (colour, dashes) in ARROWS.items()
+        if kind in kinds
+    ]
+    place = {"loc": "lower left", "bbox_to_anchor": (0, -0.02), "borderaxespad": 0}
+    axes.legend(handles=[*boxes, *lines], fontsize=9, **place)

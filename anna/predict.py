@@ -1,0 +1,157 @@
+"""From images to probabilities and maps."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from anna import images
+from anna.facts import ImageError
+
+log = logging.getLogger(__name__)
+ENDINGS = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_KEPT = ["name", "subject", "group", "role", "label"]
+
+
+def probabilities(
+    model: keras.Model, pixels: np.ndarray, *, batch_size: int = 64, progress: bool = False
+) -> np.ndarray:
+    """Returns the probability of ALL of each image, float64 (n,).
+
+    Args:
+        model: As `anna.models.build` returns it, trained.
+        pixels: uint8 (n, size, size, 3) RGB; a memory map is read batch by batch.
+        batch_size: Images a batch; the last is filled up, so that shapes never change.
+        progress: Whether to show a bar.
+    """
+    found = np.empty(len(pixels))
+    with tqdm(total=len(pixels), desc="judging cells", unit="cell", disable=not progress) as bar:
+        for start in range(0, len(pixels), batch_size):
+            part = pixels[start : start + batch_size]
+            found[start : start + len(part)] = _filled(model, part, batch_size)[:, 0]
+            bar.update(len(part))
+    return found
+
+
+def _filled(model: keras.Model, pixels: np.ndarray, batch_size: int) -> np.ndarray:
+    missing = batch_size - len(pixels)
+    filled = np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else pixels
+    return np.asarray(model.predict_on_batch(np.ascontiguousarray(filled)))[: len(pixels)]
+
+
+def cells(
+    model: keras.Model,
+    pixels: np.ndarray,
+    cells: pd.DataFrame,
+    *,
+    batch_size: int = 64,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Returns predictions: `name`, `subject`, `group`, `role`, `label`, `probability`, `drawn`.
+
+    Row i belongs to `cells.iloc[i]`, whose index it keeps. Images that could not be read have no
+    probability.
+
+    Args:
+        model: Trained.
+        pixels: uint8 (len(cells), size, size, 3) RGB, as `anna.images.load` returns it.
+        cells: As `anna.splits.assign` returns it.
+        batch_size: Images a batch.
+        progress: Whether to show a bar.
+
+    Raises:
+        ValueError: If there is not one row of pixels a cell.
+    """
+    if len(pixels) != len(cells):
+        raise ValueError(
+            f"One row of pixels a cell is needed. Received: {len(pixels)}, {len(cells)}"
+        )
+    found = cells[_KEPT].assign(
+        probability=probabilities(model, pixels, batch_size=batch_size, progress=progress),
+        drawn=cells["drawn"],
+    )
+    black = np.array([not pixels[i].any() for i in range(len(pixels))], bool)
+    return found.assign(probability=found["probability"].mask(black))
+
+
+def maps(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the maps behind a call: `mask` and `evidence`, float32 (n, h, w).
+
+    The mask is the probability of each pixel to be of the cell. The evidence is in log-odds of ALL;
+    its mean over the mask, plus a term for the cell's size, is the log-odds of the call. h and w
+    are half the model's size.
+
+    Args:
+        model: `anna`, trained.
+        pixels: uint8 (n, size, size, 3) RGB.
+
+    Raises:
+        ValueError: If the model has no such maps.
+    """
+    names = {layer.name for layer in model.layers}
+    if not {"mask", "evidence"} <= names:
+        raise ValueError(f"The model gives no maps. Received: {model.name}")
+    outputs = {name: model.get_layer(name).output for name in ("mask", "evidence")}
+    inner = keras.Model(model.input, outputs)
+    found = inner.predict_on_batch(np.ascontiguousarray(pixels))
+    return {name: np.asarray(value)[..., 0] for name, value in found.items()}
+
+
+def files(
+    model: keras.Model,
+    paths: Iterable[str | os.PathLike],
+    *,
+    crop: int = images.CROP,
+    batch_size: int = 32,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Returns one row a file: `path`, `probability` of ALL, `problem`.
+
+    Of a folder, all images below it are taken, sorted. A file that cannot be used is a row with a
+    problem and no probability.
+
+    Args:
+        model: Trained.
+        paths: Files and folders; each image shows one cell, centred, at C-NMC's magnification.
+        crop: Side of the central square that the model was trained on, in pixels of the file.
+        batch_size: Images a batch.
+        progress: Whether to show a bar.
+    """
+    wanted = [os.fspath(path) for path in paths]
+    listed = [file for path in wanted for file in _listed(Path(path))]
+    rows, waiting = [], []
+    for path in tqdm(listed, "judging files", unit="file", disable=not progress):
+        row = {"path": str(path), "probability": np.nan, "problem": None}
+        rows.append(row)
+        try:
+            waiting.append((row, images.read(path, model.input_shape[1], crop=crop)))
+        except ImageError as error:
+            row["problem"] = str(error)
+        if len(waiting) == batch_size:
+            _judge(model, waiting, batch_size)
+    _judge(model, waiting, batch_size)
+    return pd.DataFrame(rows, columns=["path", "probability", "problem"])
+
+
+def _listed(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        return iter([path])
+    below = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
+    return iter(p for p in below if not p.is_dir())
+
+
+def _judge(model: keras.Model, waiting: list, batch_size: int) -> None:
+    """Gives the waiting rows their probability, and empties the list."""
+    if waiting:
+        pixels = np.stack([image for _, image in waiting])
+        found = probabilities(model, pixels, batch_size=batch_size)
+        for (row, image), probability in zip(waiting, found, strict=True):
+            empty = not image.any()
+            row["probability"] = np.nan if empty else probability
+            row["problem"] = f"{row['path']}: all pixels are black" if empty else None
+        waiting.clear()

@@ -1,0 +1,242 @@
+"""Who is one person, and who learns, who validates, who tests."""
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold
+
+from anna import facts
+from anna.workspace import write_whole
+
+log = logging.getLogger(__name__)
+ROLES = ("train", "valid", "test", "unlabelled", "aside")
+
+
+class LeakError(ValueError):
+    """One person, or one image, stands on two sides of a split."""
+
+
+def groups(cells: pd.DataFrame, *, cache: Path | None = None) -> pd.Series:
+    """Returns the person each image is of, str, missing where no subject is known.
+
+    Subjects of whom any two images are the same, pixel by pixel, are one person, named after all of
+    them: `20+21`.
+
+    Args:
+        cells: Table with `path` and `subject`.
+        cache: As in `anna.facts.of`.
+    """
+    table = pd.DataFrame(
+        {"subject": cells["subject"], "pixels": facts.of(cells, cache=cache)["pixel_hash"]}
+    ).dropna()
+    subject, names = pd.factorize(table["subject"], sort=True)
+    pixels, hashes = pd.factorize(table["pixels"])
+    nodes = len(names) + len(hashes)
+    links = coo_array((np.ones(len(table)), (subject, pixels + len(names))), shape=(nodes, nodes))
+    component = connected_components(links, directed=False)[1][: len(names)]
+    joined = pd.Series(names).groupby(component).agg("+".join)
+    known = dict(zip(names, joined.loc[component], strict=True))
+    return cells["subject"].map(lambda name: known.get(name, name)).astype("str")
+
+
+def assign(
+    cells: pd.DataFrame,
+    seed: int = 0,
+    *,
+    valid: float = 0.2,
+    test_subjects: tuple[str, ...] = (),
+    folder: Path | None = None,
+) -> pd.DataFrame:
+    """Returns `cells` with `group` and `role`: "train", "valid", "test", "unlabelled" or "aside".
+
+    The labelled preliminary set is the test. Where it is missing, people of the training set are
+    held out for it, and a warning says so. The other training people are split into learning and
+    validating, about `valid` of the images, with both classes on each side. Images without label
+    are "unlabelled"; unreadable ones and training images that name no person are "aside".
+
+    Args:
+        cells: As `anna.cnmc.index` returns it.
+        seed: Of the choice among splits that are equally good.
+        valid: Share of the training images that validate, between 0 and 0.5.
+        test_subjects: Training subjects to test on, in place of the preliminary set.
+        folder: Where the split is kept as `splits.csv`, and taken from when it is of the same
+            images and settings.
+
+    Raises:
+        LeakError: If a person would stand on two sides.
+        ValueError: If a class has too few people to be on each side, or a subject is unknown.
+    """
+    if not 0 < valid <= 0.5:
+        raise ValueError(f"valid must be above 0 and at most 0.5. Received: {valid}")
+    unknown = set(test_subjects) - set(cells["subject"].dropna())
+    if unknown:
+        raise ValueError(f"test_subjects must be subjects of cells. Received: {sorted(unknown)}")
+    cells = cells.assign(group=groups(cells), role="unlabelled")
+    settings = f"seed={seed} valid={valid} test={','.join(sorted(test_subjects))}"
+    held = _held(folder, cells, settings) if folder else None
+    cells["role"] = _roles(cells, seed, valid, test_subjects) if held is None else held
+    check(cells)
+    if folder and held is None:
+        table = cells[["name", "split", "subject", "group", "label", "role"]]
+        table = table.assign(settings=settings)
+        write_whole(Path(folder) / "splits.csv", partial(table.to_csv, index=False))
+    return cells
+
+
+def _held(folder: Path, cells: pd.DataFrame, settings: str) -> np.ndarray | None:
+    """Returns the roles of the kept split, or None if it is of other images or settings."""
+    path = Path(folder) / "splits.csv"
+    if not path.is_file():
+        return None
+    kept = pd.read_csv(path, dtype=str)
+    keys = ["name", "split", "group"]
+    if set(kept) < {*keys, "role", "settings"} or not (kept["settings"] == settings).all():
+        return None
+    same = (
+        len(kept) == len(cells)
+        and (kept[keys].fillna("") == cells[keys].reset_index(drop=True).astype("str").fillna(""))
+        .to_numpy()
+        .all()
+    )
+    return kept["role"].to_numpy() if same else None
+
+
+def _roles(
+    cells: pd.DataFrame, seed: int, valid: float, test_subjects: tuple[str, ...]
+) -> np.ndarray:
+    readable = facts.of(cells)["problem"].isna().to_numpy()
+    label, person = cells["label"].notna().to_numpy(), cells["group"].notna().to_numpy()
+    trains = (cells["split"] == "train").to_numpy()
+    role = np.where(label, "aside", "unlabelled").astype(object)
+    learners = trains & label & person & readable
+    prelim = ~trains & label & readable
+    if test_subjects:
+        asked = set(cells.loc[cells["subject"].isin(test_subjects), "group"])
+        testers = learners & cells["group"].isin(asked).to_numpy()
+        prelim = prelim & False
+    elif cells.loc[prelim, "label"].nunique() == 2:
+        testers = prelim & ~learners
+    else:
+        log.warning(
+            "No labelled preliminary set is here: people of the training set are held out to test"
+        )
+        testers = _part(cells, learners, seed, valid)
+    role[testers] = "test"
+    learners = learners & ~testers
+    role[learners] = "train"
+    role[_part(cells, learners, seed, valid)] = "valid"
+    return role
+
+
+def _part(cells: pd.DataFrame, among: np.ndarray, seed: int, share: float) -> np.ndarray:
+    """Returns which images, about `share` of those in `among`, stand apart with their people."""
+    table = cells[among]
+    people = table.groupby("label")["group"].nunique().reindex([0, 1], fill_value=0)
+    if people.min() < 2:
+        raise ValueError(
+            "Each class needs two people or more to be split. "
+            f"Received: {people[1]} of ALL, {people[0]} of HEM"
+        )
+    folds = fold_of(table, k=min(round(1 / share), people.min()), seed=seed)
+    ratio = (table["label"] == 1).mean()
+    both = {
+        fold: abs((part["label"] == 1).mean() - ratio)
+        for fold, part in table.groupby(folds)
+        if part["label"].nunique() == 2
+    }
+    apart = np.zeros(len(cells), bool)
+    apart[np.flatnonzero(among)[folds == min(both, key=both.get)]] = True
+    return apart
+
+
+def fold_of(cells: pd.DataFrame, *, k: int = 5, seed: int = 0) -> np.ndarray:
+    """Returns the fold 0 to k-1 of each image, int, for cross-validation over people.
+
+    No person is in two folds; classes are spread as evenly as whole people allow. Of twenty ways of
+    scikit-learn's `StratifiedGroupKFold` the one with the most even classes is taken.
+
+    Args:
+        cells: Labelled rows, with `label` and `group`.
+        k: Number of folds; at most the number of people of the smaller class.
+        seed: Of the twenty ways.
+
+    Raises:
+        ValueError: If a class has fewer than k people.
+    """
+    label = cells["label"].to_numpy(dtype=int)
+    people = cells.groupby("label")["group"].nunique()
+    if len(people) < 2 or people.min() < k:
+        raise ValueError(f"Each class needs {k} people or more. Received: {people.to_dict()}")
+    ways = []
+    for way in range(20):
+        splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed * 1000 + way)
+        fold = np.zeros(len(cells), int)
+        for number, (_, part) in enumerate(splitter.split(label, label, cells["group"])):
+            fold[part] = number
+        counts = np.array([np.bincount(fold[label == kind], minlength=k) for kind in (0, 1)])
+        ways.append((_unevenness(counts), way, fold))
+    return min(ways, key=lambda each: each[:2])[2]
+
+
+def rotations(
+    cells: pd.DataFrame, *, k: int = 5, seed: int = 0, valid: float = 0.2
+) -> Iterator[pd.DataFrame]:
+    """Yields `cells` k times, each time with another fold of people as "test".
+
+    All people of role "train" or "valid" take part; those of the "test" before are "aside".
+
+    Args:
+        cells: As `assign` returns it.
+        k: Number of folds.
+        seed: Of the folds, and of the choice of who validates.
+        valid: Share of the rest that validates.
+    """
+    among = cells["role"].isin(["train", "valid"]).to_numpy()
+    fold = np.full(len(cells), -1)
+    fold[among] = fold_of(cells[among], k=k, seed=seed)
+    for number in range(k):
+        role = cells["role"].where(~cells["role"].isin(["test"]), "aside").to_numpy(dtype=object)
+        role[among] = np.where(fold[among] == number, "test", "train")
+        role[_part(cells, role == "train", seed, valid)] = "valid"
+        table = cells.assign(role=role)
+        check(table)
+        yield table
+
+
+def _unevenness(counts: np.ndarray) -> float:
+    """Returns the largest relative shortfall of a class in a fold, from counts (2, k)."""
+    return float((1 - counts * counts.shape[1] / counts.sum(axis=1, keepdims=True)).max())
+
+
+def check(cells: pd.DataFrame) -> None:
+    """Checks that no person is in two of train, valid and test, and that test has been set apart.
+
+    Args:
+        cells: Table with `group` and `role`.
+
+    Raises:
+        LeakError: If a person is; the message names the person.
+    """
+    used = cells[cells["role"].isin(["train", "valid", "test"])]
+    if used["group"].isna().any():
+        raise LeakError(
+            f"An image in use is of nobody. Received: {used['group'].isna().sum()} images"
+        )
+    roles = used.groupby("group")["role"].agg(lambda role: sorted(set(role)))
+    leaks = roles[roles.str.len() > 1]
+    if len(leaks):
+        raise LeakError(f"People stand on two sides of the split. Received: {leaks.to_dict()}")
+
+
+def flow(cells: pd.DataFrame) -> pd.DataFrame:
+    """Returns images and people of each class (columns) by role (rows)."""
+    kind = cells["label"].map({1: "ALL", 0: "HEM"}).astype("str").fillna("no label")
+    table = cells.assign(kind=kind).groupby(["role", "kind"])
+    table = table.agg(images=("path", "size"), people=("group", "nunique")).unstack(fill_value=0)
+    return table.reindex([role for role in ROLES if role in table.index])

@@ -1,0 +1,43 @@
+"""Tables on disk: CSV files whose columns come back with the types they had."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from anna.workspace import write_whole
+
+TYPES = {
+    "path": "str",
+    "name": "str",
+    "split": "str",
+    "fold": "Int64",
+    "subject": "str",
+    "label": "Int64",
+    "drawn": "bool",
+    "group": "str",
+    "role": "str",
+    "probability": "float64",
+    "problem": "str",
+    "detail": "str",
+}
+
+
+def write(table: pd.DataFrame, path: str | os.PathLike) -> Path:
+    """Returns `path`, a CSV of the table without its index, written whole."""
+    return write_whole(Path(path), partial(table.to_csv, index=False))
+
+
+def read(path: str | os.PathLike) -> pd.DataFrame:
+    """Returns the table that `write` wrote; columns named in `TYPES` have those types.
+
+    Raises:
+        FileNotFoundError: If it is not there; a notebook before this one makes it.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"Run the notebook before this one, which makes it. Missing: {path}"
+        )
+    header = pd.read_csv(path, nrows=0).columns
+    return pd.read_csv(path, dtype={key: kind for key, kind in TYPES.items() if key in header})

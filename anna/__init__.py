@@ -18,6 +18,7 @@ _PARTS = (
     "models",
     "plots",
     "predict",
+    "published",
     "report",
     "sample",
     "splits",
@@ -28,7 +29,12 @@ _PARTS = (
 __all__ = ["Workspace", *_PARTS]
 
 
+_WITH_KERAS = ("models", "predict", "training", "unet")
+
+
 def __getattr__(name: str):
+    if name in _WITH_KERAS:
+        importlib.import_module("anna.backend")  # loads Keras quietly, before the part does
     if name in _PARTS:
         return importlib.import_module(f"anna.{name}")
     raise AttributeError(f"module 'anna' has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """Where a copy of C-NMC lies: in a folder, below it, or in Kaggle's zip."""
 
+import logging
 import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -8,6 +9,7 @@ from tqdm.auto import tqdm
 
 from anna.workspace import Workspace
 
+log = logging.getLogger(__name__)
 PARTS = ("training_data", "validation_data", "testing_data")
 MARKER = "DRAWN.json"  # lies in the folder of a drawn stand-in
 
@@ -16,41 +18,48 @@ def find(folder: str | Path) -> Path | None:
     """Returns the folder that holds `training_data/` (or another part of C-NMC), or None.
 
     Looked for are, in this order: the folder itself, the folders up to three below it, Kaggle's
-    zip, and last a drawn sample: real cells win over drawn ones.
+    zip, and last a drawn sample: real cells win over drawn ones. Hidden folders are passed over.
 
     Args:
-        folder: A folder, or Kaggle's zip; a zip is unpacked into the output folder, once.
+        folder: A folder, or Kaggle's zip; a zip is unpacked beside the arrays, once.
     """
     folder = Path(folder)
     folder = folder.parent if folder.name in PARTS else folder
-    if folder.is_file():
-        return _inside(_unpack(folder)) if zipfile.is_zipfile(folder) else None
-    real = _inside(folder)
-    if real and not (real / MARKER).exists():
-        return real
-    for archive in sorted(folder.glob("*.zip")):
-        if (unpacked := _inside(_unpack(archive))) is not None:
+    nearest = _inside(folder)
+    if nearest and not (nearest / MARKER).exists():
+        return nearest
+    for archive in [folder] if folder.is_file() else sorted(folder.glob("*.zip")):
+        if not zipfile.is_zipfile(archive):
+            log.warning("passed over, not a whole zip (was its download cut off?): %s", archive)
+        elif (unpacked := _inside(_unpack(archive))) is not None:
             return unpacked
-    return real
+    return nearest
 
 
 def _inside(folder: Path) -> Path | None:
     """Returns the nearest folder with a part of C-NMC in it, one of real cells first."""
-    found = []
+    drawn = None
     for depth in range(4):
-        below = [folder] if depth == 0 else folder.glob("/".join("*" * depth))
-        found += [p for p in sorted(below) if any((p / part).is_dir() for part in PARTS)]
-    return min(found, key=lambda p: (p / MARKER).exists(), default=None)
+        below = [folder] if depth == 0 else folder.glob("/".join(["[!.]*"] * depth))
+        for place in sorted(below):
+            if any((place / part).is_dir() for part in PARTS):
+                if not (place / MARKER).exists():
+                    return place
+                drawn = drawn or place
+    return drawn
 
 
 def _unpack(archive: Path) -> Path:
-    """Returns the folder of the zip's C-NMC files, unpacked under the output folder if not there.
+    """Returns the folder of the zip's C-NMC files, unpacked on the local disk if not there.
+
+    The folder's name holds the zip's size: Kaggle calls every download archive.zip.
 
     Raises:
         ValueError: If a member would be written outside of it.
         OSError: If the disk has no room for it.
     """
-    target = Workspace.locate().output / "unpacked" / archive.stem
+    name = f"{archive.stem}_{archive.stat().st_size}"
+    target = Workspace.locate().arrays.parent / "unpacked" / name
     if target.is_dir():
         return target
     part = target.with_name(target.name + ".part")
@@ -59,15 +68,14 @@ def _unpack(archive: Path) -> Path:
         for member in members:
             if PurePosixPath(member.filename).is_absolute() or ".." in member.filename.split("/"):
                 raise ValueError(f"{archive}: leads outside. Received: {member.filename!r}")
-        needed, part_parent = sum(m.file_size for m in members), part.parent
-        part_parent.mkdir(parents=True, exist_ok=True)
-        if needed > shutil.disk_usage(part_parent).free:
-            raise OSError(f"{part_parent}: no room to unpack {archive}. Needed: {needed} bytes")
+        part.mkdir(parents=True, exist_ok=True)
+        needed = sum(m.file_size for m in members)
+        if needed > shutil.disk_usage(part).free:
+            raise OSError(f"{part}: no room to unpack {archive}. Needed: {needed} bytes")
         for member in tqdm(members, f"unpacking {archive.name}", unit="img"):
             done = part / member.filename
             if not (done.is_file() and done.stat().st_size == member.file_size):
                 source.extract(member, part)
-    part.mkdir(exist_ok=True)
     return part.replace(target)
 
 

@@ -1,9 +1,30 @@
 """The one place that asks which backend Keras runs on, and what the machine offers it."""
 
+import logging
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import keras
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Closes the error stream for a moment: TensorFlow greets there before any log level counts."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+with _silence():
+    import keras
+
+# It warns of retracing wherever several networks are trained in one process, as a notebook does.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def gpus() -> list[str]:
@@ -11,7 +32,8 @@ def gpus() -> list[str]:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        devices = tf.config.list_physical_devices("GPU")
+        with _silence():
+            devices = tf.config.list_physical_devices("GPU")
         details = [tf.config.experimental.get_device_details(device) for device in devices]
         return [detail.get("device_name", "GPU") for detail in details]
     if keras.backend.backend() == "jax":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 ANGLES = np.linspace(0, 2 * np.pi, 720, endpoint=False)
+COSINES, SINES = (wave(np.arange(61)[:, None] * ANGLES) for wave in (np.cos, np.sin))
 MARGIN = 8  # pixels around the cell's box, so that blurs see no border
 DEBRIS = ("platelet", "red cell")
 
@@ -58,7 +59,7 @@ def diameter(donor: Donor, rng: np.random.Generator) -> float:
 
     Within a person, sizes are skewed to the right: much for healthy cells, a little for blasts.
     """
-    spread, bend = (22.0, 0.08) if donor.label else (28.0, 0.22)
+    spread, bend = (22.0, 0.08) if donor.label else (28.5, 0.25)
     z = normal(rng)
     skewed = (z + bend * (z * z - 1)) / (1 + 2 * bend * bend) ** 0.5
     return float(np.clip(donor.diameter + spread * skewed, 120, 330))
@@ -69,8 +70,8 @@ def traits_of(donor: Donor, rng: np.random.Generator) -> Traits:
     sign = -1 if donor.label else 1
     shift = donor.maturity
     return Traits(
-        clumps=normal(rng, 1.1 * sign + shift, 0.9),
-        ring=normal(rng, 0.75 * sign + 0.5 * shift, 0.9),
+        clumps=normal(rng, 0.9 * sign + shift, 0.9),
+        ring=normal(rng, 0.7 * sign + 0.5 * shift, 0.9),
         smooth=normal(rng, 0.5 * sign + 0.3 * shift, 0.9),
         cytoplasm=normal(rng, 0.3 * sign, 0.9),
     )
@@ -107,15 +108,14 @@ def _nucleus(traits: Traits, rng) -> np.ndarray:
 
 
 def _polar(radius: np.ndarray) -> np.ndarray:
-    return np.stack((radius * np.cos(ANGLES), radius * np.sin(ANGLES)), axis=1)
+    return np.stack((radius * COSINES[1], radius * SINES[1]), axis=1)
 
 
 def _waves(rng, orders, amplitude: float) -> np.ndarray:
     """A random periodic curve over ANGLES of the given orders and root mean square."""
-    orders = np.arange(orders[0], orders[1] + 1)
-    a, b = normal(rng, 0, amplitude / len(orders) ** 0.5, (2, len(orders), 1))
-    phase = orders[:, None] * ANGLES
-    return (a * np.cos(phase) + b * np.sin(phase)).sum(axis=0)
+    chosen = slice(orders[0], orders[1] + 1)
+    a, b = normal(rng, 0, amplitude / len(COSINES[chosen]) ** 0.5, (2, len(COSINES[chosen]), 1))
+    return (a * COSINES[chosen] + b * SINES[chosen]).sum(axis=0)
 
 
 def _radius(traits: Traits, rng) -> np.ndarray:
@@ -150,8 +150,8 @@ def _cut(outline: np.ndarray, rng, depth: float) -> np.ndarray:
 def _scrap(cell: np.ndarray, rng) -> np.ndarray:
     """A ragged piece of something else that touches the rim."""
     at = rng.integers(len(ANGLES))
-    size = 0.12 + 0.22 * rng.random()
-    edge = 1 + _waves(rng, (2, 4), 0.28) + _waves(rng, (5, 12), 0.07) + _waves(rng, (13, 40), 0.015)
+    size = 0.17 + 0.2 * rng.random()
+    edge = 1 + _waves(rng, (2, 4), 0.22) + _waves(rng, (5, 12), 0.05) + _waves(rng, (13, 40), 0.015)
     piece = _polar(size * np.maximum(edge, 0.3))
     away = 0.3 * size * rng.random() * _polar(np.ones(len(ANGLES)))[at]
     return _cut(_cut(piece, rng, 0.6 * size), rng, 0.6 * size) + cell[at] + away

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from anna import facts
+from anna import facts, tables
 from anna.archive import MARKER, PARTS, find
 
 __all__ = ["census", "find", "index", "labels", "set_aside", "subject", "summary", "verify"]
@@ -50,24 +50,24 @@ def index(root: str | Path) -> pd.DataFrame:
     Raises:
         FileNotFoundError: If there is no image of C-NMC below `root`.
     """
-    root = Path(root)
+    root = Path(root).absolute()
     rows = [*_training(root), *_prelim(root), *_final(root)]
     if not rows:
         raise FileNotFoundError(
             f"No C-NMC image found; expected training_data/fold_0/all/*.bmp below. Received: {root}"
         )
     cells = pd.DataFrame(rows, columns=COLUMNS[:-1]).assign(drawn=(root / MARKER).exists())
-    cells = cells.astype({"fold": "Int64", "label": "Int64", "subject": "str", "name": "str"})
+    cells = tables.typed(cells, {key: tables.TYPES[key] for key in COLUMNS})
     return cells.sort_values("path", ignore_index=True)
 
 
 def _training(root: Path) -> list[tuple]:
     rows = []
-    for path in sorted((root / "training_data").glob("fold_[0-9]*/**/*.bmp")):
-        kind = path.parent.name.lower()
-        fold = next(p.name for p in path.parents if p.name.startswith("fold_"))
-        label = {"all": 1, "hem": 0}.get(kind)
-        rows.append((str(path), path.name, "train", int(fold[5:]), subject(path.name), label))
+    base = root / "training_data"
+    for path in sorted(base.glob("fold_[0-9]*/**/*.bmp")):
+        fold = int(re.match(r"fold_(\d+)", path.relative_to(base).parts[0])[1])
+        label = {"all": 1, "hem": 0}.get(path.parent.name.lower())
+        rows.append((str(path), path.name, "train", fold, subject(path.name), label))
     return rows
 
 
@@ -114,9 +114,10 @@ def labels(path: str | Path) -> pd.DataFrame:
 
 
 def census(cells: pd.DataFrame) -> pd.DataFrame:
-    """Returns counts a folder: index `folder`, columns `all`, `hem`, `unlabelled`, `people`,
-    `images` and `published`, the number of images of the published set.
-    """  # noqa: D205
+    """Returns counts of images and people by folder, beside the published number of images.
+
+    Index: `folder`; columns: `all`, `hem`, `unlabelled`, `images`, `people`, `published`.
+    """
     table = pd.DataFrame(
         {
             "folder": [_folder(row) for row in cells.itertuples()],
@@ -142,9 +143,8 @@ def verify(cells: pd.DataFrame, *, cache: Path | None = None) -> pd.DataFrame:
     """Returns what is wrong with a copy of C-NMC: columns `path`, `problem`, `detail`.
 
     Every image is decoded to its last byte. The problems: unreadable, wrong mode, wrong size,
-    empty, unnamed, label conflict, unlabelled, duplicate name, identical pixels, missing image,
-    census.
-    Each row names a file, or for the census a folder.
+    empty, unlabelled, unnamed, label conflict, duplicate name, identical pixels, missing image,
+    census. Each row names a file, or for the census a folder.
 
     Args:
         cells: As `index` returns it.
@@ -184,9 +184,9 @@ def _misnamed(cells: pd.DataFrame) -> list[tuple]:
         told = _NAME.fullmatch(cell.name)
         if cell.label is pd.NA:
             found.append((cell.path, "unlabelled", "neither folder nor CSV gives a label"))
-        if not told:
+        elif not told:
             found.append((cell.path, "unnamed", f"the name tells no subject: {cell.name}"))
-        elif cell.label is not pd.NA and CLASSES[cell.label] != told[5].upper():
+        elif CLASSES[cell.label] != told[5].upper():
             said = f"labelled {CLASSES[cell.label]}, named {cell.name}"
             found.append((cell.path, "label conflict", said))
     return found
@@ -237,7 +237,7 @@ def _roots(cells: pd.DataFrame) -> list[Path]:
 
 
 def summary(problems: pd.DataFrame) -> pd.DataFrame:
-    """Returns what `verify` found in a few lines: columns `problem`, `files`, `example`."""
+    """Returns `verify`'s findings in a few lines: `problem`, `files`, and an example's `detail`."""
     table = problems.groupby("problem", sort=False).agg(
         files=("path", "size"), example=("path", "first"), detail=("detail", "first")
     )
@@ -247,7 +247,8 @@ def summary(problems: pd.DataFrame) -> pd.DataFrame:
 def set_aside(cells: pd.DataFrame, problems: pd.DataFrame) -> pd.DataFrame:
     """Returns `cells` without the images that cannot be used; the files stay where they are.
 
-    Set aside are images that are unreadable, empty, unnamed or of two minds about their label.
+    Set aside are images that are unreadable, empty, labelled without naming anyone, or of two
+    minds about their label.
     """
     bad = problems[problems["problem"].isin(["unreadable", "empty", "unnamed", "label conflict"])]
     return cells[~cells["path"].isin(bad["path"])].reset_index(drop=True)

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,27 +14,18 @@ import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
+from anna import tables
 from anna.workspace import Workspace, write_whole
 
 log = logging.getLogger(__name__)
 LARGEST = 64_000_000  # pixels; a whole smear field has fewer
-MEASURES = ["box_left", "box_top", "box_width", "box_height", "diameter", "area"] + [
-    "red",
-    "green",
-    "blue",
-    "texture",
-]
+MEASURES = [
+    "box_left", "box_top", "box_width", "box_height", "diameter", "area",
+    "red", "green", "blue", "texture",
+]  # fmt: skip
 COLUMNS = [
-    "path",
-    "bytes",
-    "modified",
-    "problem",
-    "mode",
-    "width",
-    "height",
-    "pixel_hash",
-    *MEASURES,
-]
+    "path", "bytes", "modified", "problem", "mode", "width", "height", "pixel_hash", *MEASURES,
+]  # fmt: skip
 _TEXTS = dict.fromkeys(["path", "problem", "mode", "pixel_hash"], "str")
 _TYPES = dict.fromkeys(COLUMNS, "float64") | _TEXTS | {"bytes": "int64", "modified": "int64"}
 _BATCH = 500  # images between two writes of the cache
@@ -60,10 +50,7 @@ def decode(path: str | os.PathLike) -> np.ndarray:
 def _read(path: Path) -> tuple[np.ndarray, str]:
     """Returns pixels as `decode`, and Pillow's name of the mode in the file."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
+        with Image.open(path) as image:
             if image.width * image.height > LARGEST:
                 raise ImageError(
                     f"{path}: too large. Received: {image.width}×{image.height} pixels"
@@ -135,6 +122,15 @@ def _medians(image: np.ndarray, mask: np.ndarray) -> list[float]:
     return [float(np.searchsorted(np.cumsum(n), n.sum() / 2)) for n in counts]
 
 
+def reach(facts: pd.DataFrame) -> pd.Series:
+    """Returns the side of the smallest centre crop that holds each cell's whole box, in pixels."""
+    width, height = facts["width"] / 2, facts["height"] / 2
+    right = facts["box_left"] + facts["box_width"] - width
+    below = facts["box_top"] + facts["box_height"] - height
+    ends = [width - facts["box_left"], right, height - facts["box_top"], below]
+    return 2 * pd.concat(ends, axis=1).max(axis=1)
+
+
 def of_file(path: str) -> dict[str, object]:
     """Returns one row of `of`: the facts of one file, with its problem if it cannot be read."""
     row = dict.fromkeys(COLUMNS, None) | {"path": path}
@@ -163,9 +159,8 @@ def of(cells: pd.DataFrame, *, cache: Path | None = None, progress: bool = True)
     cache = Path(cache) if cache else Workspace.locate().csv / "facts.csv"
     known = _known(cache)
     paths = cells["path"].drop_duplicates().tolist()
-    states = [state(path) for path in paths]
-    held = known.reindex(paths)[["bytes", "modified"]].to_numpy()
-    stale = [p for p, now, then in zip(paths, states, held, strict=True) if now != tuple(then)]
+    held = set(zip(known.index, known["bytes"], known["modified"], strict=True))
+    stale = [path for path in paths if (path, *state(path)) not in held]
     for batch in _measured(stale, progress):
         known = pd.concat([known.drop(batch["path"], errors="ignore"), batch.set_index("path")])
         table = known.sort_index().reset_index()[COLUMNS]
@@ -206,4 +201,4 @@ def _measured(paths: list[str], progress: bool) -> Iterator[pd.DataFrame]:
                 for row in pool.map(of_file, paths[start : start + _BATCH]):
                     rows.append(row)
                     bar.update()
-                yield pd.DataFrame(rows, columns=COLUMNS).astype(_TYPES)
+                yield tables.typed(pd.DataFrame(rows, columns=COLUMNS), _TYPES)

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from anna.facts import ImageError, decode, state
+from anna.workspace import write_whole
 
 log = logging.getLogger(__name__)
 CROP = 320  # pixels; holds the whole cell in 95.5 % of C-NMC, and keeps its size
@@ -133,14 +135,14 @@ def _make(
                 pixels[row] = image
                 bar.update()
             pixels.flush()
-            note.write_text(str(start + len(chunk)))
+            write_whole(note, partial(Path.write_text, data=str(start + len(chunk))))
     del pixels
     part.replace(target)
     note.unlink(missing_ok=True)
 
 
 def _done(note: Path) -> int:
-    """Returns how many rows are finished; a note cut off in writing counts for less or nothing."""
+    """Returns how many rows are finished."""
     text = note.read_text() if note.is_file() else ""
     return int(text) if text.isdecimal() else 0
 

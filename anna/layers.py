@@ -23,7 +23,7 @@ class StainJitter(keras.layers.Layer):
     Shapes: float (n, h, w, 3) of values 0 to 255, in and out.
     """
 
-    def __init__(self, stain: float = 0.3, light: float = 0.2, seed: int | None = None, **kwargs):
+    def __init__(self, stain: float = 0.2, light: float = 0.15, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.stain, self.light, self.seed = stain, light, seed
         self.random = keras.random.SeedGenerator(seed)
@@ -75,7 +75,7 @@ class MaskTeacher(keras.layers.Layer):
     Shapes: [mask (n, h, w, 1) of 0 to 1, image (n, 2h, 2w, 3) of 0 to 255] ↦ mask.
     """
 
-    def __init__(self, width: int = 7, weight: float = 0.1, **kwargs):
+    def __init__(self, width: int = 7, weight: float = 0.5, **kwargs):
         super().__init__(**kwargs)
         self.width, self.weight = width, weight
 

@@ -75,8 +75,7 @@ def evaluate(
     }
     scores = pd.DataFrame({"value": _points(table, threshold)}, index=list(METRICS))
     low, high = _intervals(cells, people, threshold, resamples=resamples, level=level, seed=seed)
-    known = scores["value"].notna()
-    scores["low"], scores["high"] = low.where(known), high.where(known)
+    scores["low"], scores["high"] = low, high
     scores.index.name = "metric"
     scores.attrs = {
         "threshold": float(threshold),

@@ -18,6 +18,15 @@ from anna.workspace import write_whole
 
 AUGMENTATIONS = ("flip", "rotate", "shift", "stain")
 FILTERS = (16, 32, 64, 128)
+_HEADS = {  # layers that a drawing shows after the U-Net: source and skip_to
+    "map": (None, None),
+    "flat": (None, None),
+    "dense512": (None, None),
+    "dense256": (None, None),
+    "dense128": (None, None),
+    "mask": ("decoder1", "P(ALL)"),
+    "evidence": ("decoder1", None),
+}
 _RECORD = "anna.json"  # the member of a .keras file that holds our record
 
 
@@ -155,21 +164,24 @@ def levels(model: keras.Model) -> pd.DataFrame:
     """Returns the blocks of a network's U-Net, one row each, for `anna.plots.network`.
 
     Columns: `name`, `part` ("input", "encoder", "bottleneck", "decoder", "head", "output"), `side`
-    in pixels, `channels`, and `skip_to`, the decoder block that a skip connection leads to.
+    in pixels, `channels`, `source` (the block it is computed from, where that is not the one
+    before), and `skip_to` (another block that it also feeds).
     """
-    rows = [("pixels", "input", model.input_shape[1], 3, None)]
+    rows = [("pixels", "input", model.input_shape[1], 3, None, None)]
     for layer in model.layers:
-        part = layer.name.rstrip("0123456789")
-        if part in ("encoder", "bottleneck", "decoder") and len(layer.output.shape) == 4:
+        part, shape = layer.name.rstrip("0123456789"), layer.output.shape
+        if part in ("encoder", "bottleneck", "decoder") and len(shape) == 4:
             skip = layer.name.replace("encoder", "decoder") if part == "encoder" else None
-            rows.append((layer.name, part, *layer.output.shape[2:], skip))
-    heads = ("mask", "evidence", "map", "flat", "dense512", "dense256", "dense128")
-    for layer in model.layers:
-        if layer.name in heads:
-            shape = layer.output.shape
-            rows.append((layer.name, "head", shape[1] if len(shape) == 4 else 1, shape[-1], None))
-    rows.append(("probability", "output", 1, 1, None))
-    return pd.DataFrame(rows, columns=["name", "part", "side", "channels", "skip_to"])
+            rows.append((layer.name, part, *shape[2:], None, skip))
+        elif layer.name in _HEADS:
+            side = shape[1] if len(shape) == 4 else 1
+            rows.append((layer.name, "head", side, shape[-1], *_HEADS[layer.name]))
+    rows.append(("P(ALL)", "output", 1, 1, None, None))
+    columns = ["name", "part", "side", "channels", "source", "skip_to"]
+    table = pd.DataFrame(rows, columns=columns)
+    if "evidence" in set(table["name"]):
+        table.loc[table["part"] == "bottleneck", "skip_to"] = "evidence"
+    return table
 
 
 def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Path:

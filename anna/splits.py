@@ -1,5 +1,6 @@
 """Who is one person, and who learns, who validates, who tests."""
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
-from anna import facts
+from anna import facts, tables
 from anna.workspace import write_whole
 
 log = logging.getLogger(__name__)
@@ -26,23 +27,25 @@ def groups(cells: pd.DataFrame, *, cache: Path | None = None) -> pd.Series:
     """Returns the person each image is of, str, missing where no subject is known.
 
     Subjects of whom any two images are the same, pixel by pixel, are one person, named after all of
-    them: `20+21`.
+    them: `20+21`. An image that is all black joins nobody.
 
     Args:
         cells: Table with `path` and `subject`.
         cache: As in `anna.facts.of`.
     """
-    table = pd.DataFrame(
-        {"subject": cells["subject"], "pixels": facts.of(cells, cache=cache)["pixel_hash"]}
-    ).dropna()
-    subject, names = pd.factorize(table["subject"], sort=True)
-    pixels, hashes = pd.factorize(table["pixels"])
+    seen = facts.of(cells, cache=cache)
+    subject, names = pd.factorize(cells["subject"], sort=True)
+    pixels, hashes = pd.factorize(seen["pixel_hash"].where(seen["area"] > 0))
+    if not len(names):
+        return cells["subject"]
+    both = (subject >= 0) & (pixels >= 0)
     nodes = len(names) + len(hashes)
-    links = coo_array((np.ones(len(table)), (subject, pixels + len(names))), shape=(nodes, nodes))
+    ends = subject[both], pixels[both] + len(names)
+    links = coo_array((np.ones(both.sum()), ends), shape=(nodes, nodes))
     component = connected_components(links, directed=False)[1][: len(names)]
     joined = pd.Series(names).groupby(component).agg("+".join)
-    known = dict(zip(names, joined.loc[component], strict=True))
-    return cells["subject"].map(lambda name: known.get(name, name)).astype("str")
+    people = dict(zip(names, joined.loc[component], strict=True))
+    return tables.typed(cells["subject"].map(people), "str")
 
 
 def assign(
@@ -58,7 +61,7 @@ def assign(
     The labelled preliminary set is the test. Where it is missing, people of the training set are
     held out for it, and a warning says so. The other training people are split into learning and
     validating, about `valid` of the images, with both classes on each side. Images without label
-    are "unlabelled"; unreadable ones and training images that name no person are "aside".
+    are "unlabelled"; unreadable ones and labelled ones that name no person are "aside".
 
     Args:
         cells: As `anna.cnmc.index` returns it.
@@ -66,7 +69,7 @@ def assign(
         valid: Share of the training images that validate, between 0 and 0.5.
         test_subjects: Training subjects to test on, in place of the preliminary set.
         folder: Where the split is kept as `splits.csv`, and taken from when it is of the same
-            images and settings.
+            images, people, labels and settings.
 
     Raises:
         LeakError: If a person would stand on two sides.
@@ -74,12 +77,13 @@ def assign(
     """
     if not 0 < valid <= 0.5:
         raise ValueError(f"valid must be above 0 and at most 0.5. Received: {valid}")
-    unknown = set(test_subjects) - set(cells["subject"].dropna())
+    unknown = set(test_subjects) - set(cells.loc[cells["split"] == "train", "subject"].dropna())
     if unknown:
-        raise ValueError(f"test_subjects must be subjects of cells. Received: {sorted(unknown)}")
-    cells = cells.assign(group=groups(cells), role="unlabelled")
-    settings = f"seed={seed} valid={valid} test={','.join(sorted(test_subjects))}"
-    held = _held(folder, cells, settings) if folder else None
+        raise ValueError(f"test_subjects must be training subjects. Received: {sorted(unknown)}")
+    cells = cells.assign(group=groups(cells))
+    asked = f"seed={seed} valid={valid} test={','.join(sorted(test_subjects))}"
+    settings = f"{asked} data={_digest(cells)}"
+    held = _held(folder, settings, len(cells)) if folder else None
     cells["role"] = _roles(cells, seed, valid, test_subjects) if held is None else held
     check(cells)
     if folder and held is None:
@@ -89,22 +93,25 @@ def assign(
     return cells
 
 
-def _held(folder: Path, cells: pd.DataFrame, settings: str) -> np.ndarray | None:
+def _digest(cells: pd.DataFrame) -> str:
+    """Returns a hash of all that a split follows from, but for its settings."""
+    table = cells[["name", "split", "group", "label"]]
+    table = table.assign(readable=facts.of(cells)["problem"].isna())
+    return hashlib.blake2b(table.to_csv(index=False).encode(), digest_size=8).hexdigest()
+
+
+def _held(folder: Path, settings: str, count: int) -> np.ndarray | None:
     """Returns the roles of the kept split, or None if it is of other images or settings."""
     path = Path(folder) / "splits.csv"
-    if not path.is_file():
+    try:
+        kept = pd.read_csv(path, dtype=str)
+        same = len(kept) == count and (kept["settings"] == settings).all()
+        return kept["role"].to_numpy() if same else None
+    except FileNotFoundError:
         return None
-    kept = pd.read_csv(path, dtype=str)
-    keys = ["name", "split", "group"]
-    if set(kept) < {*keys, "role", "settings"} or not (kept["settings"] == settings).all():
+    except (ValueError, KeyError) as error:
+        log.warning("%s is damaged and is made anew: %s", path, error)
         return None
-    same = (
-        len(kept) == len(cells)
-        and (kept[keys].fillna("") == cells[keys].reset_index(drop=True).astype("str").fillna(""))
-        .to_numpy()
-        .all()
-    )
-    return kept["role"].to_numpy() if same else None
 
 
 def _roles(
@@ -115,13 +122,12 @@ def _roles(
     trains = (cells["split"] == "train").to_numpy()
     role = np.where(label, "aside", "unlabelled").astype(object)
     learners = trains & label & person & readable
-    prelim = ~trains & label & readable
+    prelim = ~trains & label & person & readable
     if test_subjects:
         asked = set(cells.loc[cells["subject"].isin(test_subjects), "group"])
         testers = learners & cells["group"].isin(asked).to_numpy()
-        prelim = prelim & False
     elif cells.loc[prelim, "label"].nunique() == 2:
-        testers = prelim & ~learners
+        testers = prelim
     else:
         log.warning(
             "No labelled preliminary set is here: people of the training set are held out to test"
@@ -144,15 +150,19 @@ def _part(cells: pd.DataFrame, among: np.ndarray, seed: int, share: float) -> np
             f"Received: {people[1]} of ALL, {people[0]} of HEM"
         )
     folds = fold_of(table, k=min(round(1 / share), people.min()), seed=seed)
-    ratio = (table["label"] == 1).mean()
-    both = {
-        fold: abs((part["label"] == 1).mean() - ratio)
-        for fold, part in table.groupby(folds)
-        if part["label"].nunique() == 2
-    }
     apart = np.zeros(len(cells), bool)
-    apart[np.flatnonzero(among)[folds == min(both, key=both.get)]] = True
+    apart[np.flatnonzero(among)[folds == _fullest(table, folds)]] = True
     return apart
+
+
+def _fullest(table: pd.DataFrame, folds: np.ndarray) -> int:
+    """Returns the fold with the most people of its rarer class, then the most typical mixture."""
+    ratio = (table["label"] == 1).mean()
+    ranks = {}
+    for fold, part in table.groupby(folds):
+        people = part.groupby("label")["group"].nunique().reindex([0, 1], fill_value=0)
+        ranks[fold] = (-people.min(), abs((part["label"] == 1).mean() - ratio))
+    return min(ranks, key=ranks.get)
 
 
 def fold_of(cells: pd.DataFrame, *, k: int = 5, seed: int = 0) -> np.ndarray:
@@ -215,13 +225,13 @@ def _unevenness(counts: np.ndarray) -> float:
 
 
 def check(cells: pd.DataFrame) -> None:
-    """Checks that no person is in two of train, valid and test, and that test has been set apart.
+    """Checks that every image in use is of a person, and no person in two of train, valid, test.
 
     Args:
         cells: Table with `group` and `role`.
 
     Raises:
-        LeakError: If a person is; the message names the person.
+        LeakError: If not; the message names the person.
     """
     used = cells[cells["role"].isin(["train", "valid", "test"])]
     if used["group"].isna().any():
@@ -234,9 +244,14 @@ def check(cells: pd.DataFrame) -> None:
         raise LeakError(f"People stand on two sides of the split. Received: {leaks.to_dict()}")
 
 
+def listed(cells: pd.DataFrame) -> pd.DataFrame:
+    """Returns images and people by role and class: columns `role`, `class`, `images`, `people`."""
+    kind = cells["label"].map({1: "ALL", 0: "HEM"}).astype(object).fillna("no label")
+    table = cells.assign(**{"class": kind}).groupby(["role", "class"])
+    return table.agg(images=("path", "size"), people=("group", "nunique")).reset_index()
+
+
 def flow(cells: pd.DataFrame) -> pd.DataFrame:
     """Returns images and people of each class (columns) by role (rows)."""
-    kind = cells["label"].map({1: "ALL", 0: "HEM"}).astype("str").fillna("no label")
-    table = cells.assign(kind=kind).groupby(["role", "kind"])
-    table = table.agg(images=("path", "size"), people=("group", "nunique")).unstack(fill_value=0)
+    table = listed(cells).set_index(["role", "class"]).unstack(fill_value=0)
     return table.reindex([role for role in ROLES if role in table.index])

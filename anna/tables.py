@@ -24,6 +24,14 @@ TYPES = {
 }
 
 
+def typed(data: pd.DataFrame | pd.Series, types: str | dict[str, str]) -> pd.DataFrame | pd.Series:
+    """Returns the data with these types; what is missing stays missing, in text too.
+
+    pandas before 3 would spell it out, as the text "None" or "nan".
+    """
+    return data.astype(types).where(data.notna())
+
+
 def write(table: pd.DataFrame, path: str | os.PathLike) -> Path:
     """Returns `path`, a CSV of the table without its index, written whole."""
     return write_whole(Path(path), partial(table.to_csv, index=False))

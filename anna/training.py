@@ -105,6 +105,7 @@ def fit(
         model.fit(
             learners,
             validation_data=judges,
+            shuffle=False,  # the batches bring their own order
             class_weight=_class_weights(learners),
             initial_epoch=done,
             epochs=epochs,

@@ -8,6 +8,7 @@ python notebooks/execute.py 3_training 4_test       some of them
 import argparse
 import ast
 import contextlib
+import html
 import os
 import re
 import sys
@@ -45,7 +46,7 @@ class Client(NotebookClient):
         state = msg["content"].get("data", {})
         state = state.get("state", {}) if isinstance(state, dict) else {}
         if msg["msg_type"] == "comm_msg" and isinstance(state.get("value"), str):
-            self.note = re.sub(r"<[^>]*>", "", state["value"]).strip()
+            self.note = html.unescape(re.sub(r"<[^>]*>", "", state["value"])).strip()
             if time.monotonic() - self.shown > 1:
                 self._show()
         return super().process_message(msg, cell, cell_index)
@@ -109,7 +110,8 @@ def bar_text(states: dict, model: str) -> str:
     state = states.get(model, {}).get("state", {})
     parts = [child.removeprefix("IPY_MODEL_") for child in state.get("children", [])]
     texts = [states.get(part, {}).get("state", {}).get("value", "") for part in parts]
-    return " ".join(re.sub(r"<[^>]*>", "", t).strip() for t in texts if isinstance(t, str))
+    plain = [re.sub(r"<[^>]*>", "", text) for text in texts if isinstance(text, str)]
+    return html.unescape(" ".join(text.strip() for text in plain))
 
 
 def main() -> int:

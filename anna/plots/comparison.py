@@ -56,7 +56,11 @@ def published(scores: dict[str, pd.DataFrame], published: pd.DataFrame) -> Figur
         published: columns method, weighted_f1 and note.
     """
     ours = [
-        (name, *table.loc["weighted_f1", ["value", "low", "high"]], "this work")
+        (
+            name,
+            *table.loc["weighted_f1", ["value", "low", "high"]],
+            "this work, drawn cells" if table.attrs.get("drawn") else "this work",
+        )
         for name, table in scores.items()
     ]
     theirs = published.assign(low=np.nan, high=np.nan)

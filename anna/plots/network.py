@@ -27,7 +27,7 @@ ARROWS = {
     "pooling": ("#B23A48", "-"),
     "up-sampling": ("#2E7D4F", "-"),
     "skip connection": ("#777777", (0, (4, 2))),
-    "convolution or dense": (style.INK, "-"),
+    "other layers": (style.INK, "-"),
 }
 TALLEST, WIDEST, DEPTH, GAP = 2.2, 0.8, 0.22, 0.55  # inches or so; depth is a share of the height
 
@@ -96,7 +96,7 @@ def network(levels: pd.DataFrame, title: str = "") -> Figure:
     right = max(block.right for block in blocks.values()) + 0.45
     high = max(block.top + block.depth for block in blocks.values()) + 0.55
     low = min(block.bottom for block in blocks.values()) - 0.65
-    low = min(low, high - 0.52 * right)  # leaves room for the legend under the encoder
+    low = min(low, high - 0.42 * right)  # leaves room for the legend under the encoder
     width = style.WIDTH + 1
     figure, axes = plt.subplots(figsize=(width, width * (high - low) / (right + 0.3) + 0.5))
     for source, target, kind in _edges(blocks):
@@ -180,7 +180,7 @@ def _place_rest(blocks: dict[str, Block]) -> None:
     for block in blocks.values():
         if block not in trunk and block.flat:
             block.x, block.top = x, floor + block.height / 2
-            x = block.right + max(GAP, 1.0 - block.width)
+            x = block.right + max(GAP, 1.15 - block.width)
 
 
 def _edges(blocks: dict[str, Block]) -> list[tuple[str, str, str]]:
@@ -188,7 +188,7 @@ def _edges(blocks: dict[str, Block]) -> list[tuple[str, str, str]]:
     for name, block in blocks.items():
         if block.source:
             before = blocks[block.source]
-            kind = "convolution or dense"
+            kind = "other layers"
             if not block.flat and block.side != before.side:
                 kind = "pooling" if block.side < before.side else "up-sampling"
             edges.append((block.source, name, kind))
@@ -223,6 +223,8 @@ def _path(source: Block, target: Block, kind: str) -> tuple[tuple, tuple, str]:
     right_down, down_right = "angle,angleA=0,angleB=-90,rad=6", "angle,angleA=-90,angleB=180,rad=6"
     if kind == "skip connection" and not target.flat:
         level = source.top - 0.2 * source.height
+        if level < target.bottom:
+            return (source.right, level), (target.x + target.width / 2, target.bottom), right_up
         return (source.right, level), (target.x, level), straight
     if kind == "skip connection" and source.part in ("head", "output"):
         top = (target.x + target.width / 2, target.top + target.depth)
@@ -233,11 +235,12 @@ def _path(source: Block, target: Block, kind: str) -> tuple[tuple, tuple, str]:
     if abs(source.middle - target.middle) < 0.3 * min(source.height, target.height):
         start = source.x + source.width + source.depth / 2
         return (start, source.middle), (target.x, source.middle), straight
-    centred = kind in ("pooling", "skip connection")
-    below = source.x + source.width * (0.5 if centred else 1.0)
+    below = (source.x + source.width / 2, source.bottom)
+    if kind == "other layers":  # from the flank, clear of what arrives under the front
+        below = (source.x + source.width + source.depth / 2, source.bottom + source.depth / 2)
     # Two arrows into one vector would lie on one another.
     shift = {"skip connection": -0.07}.get(kind, 0.07) if target.flat else 0.0
-    return (below, source.bottom), (target.x, target.middle + shift), down_right
+    return below, (target.x, target.middle + shift), down_right
 
 
 def _box(axes: Axes, block: Block) -> None:
@@ -270,4 +273,4 @@ def _legend(axes: Axes, blocks: dict[str, Block]) -> None:
         if kind in kinds
     ]
     place = {"loc": "lower left", "bbox_to_anchor": (0, -0.02), "borderaxespad": 0}
-    axes.legend(handles=[*boxes, *lines], fontsize=9, **place)
+    axes.legend(handles=[*boxes, *lines], fontsize=9, ncols=2, **place)

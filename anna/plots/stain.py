@@ -45,7 +45,7 @@ def colours(cells: pd.DataFrame, facts: pd.DataFrame) -> Figure:
         xlabel="red (0–255)", ylabel="blue (0–255)", title="Each dot a subject, ringed by class"
     )
     scatter.grid()
-    _spread_bars(bars, table, medians)
+    _spread_bars(bars, medians)
     style.caption(bottom, style.census(table), drawn=style.is_drawn(cells))
     return figure
 
@@ -62,13 +62,14 @@ def _swatches(axes: np.ndarray, medians: pd.DataFrame, bright: float) -> None:
             aspect="auto",
             interpolation="nearest",
         )
+        one.vlines(np.arange(1, len(rows)) - 0.5, -0.5, 0.5, color="white", lw=1)
         one.set_ylabel(kind, color=style.COLOURS[kind], rotation=0, ha="right", va="center")
     axes[0].set_title(f"The median colour of each subject's cells, dark to light (× {bright:.1f})")
 
 
-def _spread_bars(axes: Axes, table: pd.DataFrame, medians: pd.DataFrame) -> None:
+def _spread_bars(axes: Axes, medians: pd.DataFrame) -> None:
     places = np.arange(len(CHANNELS))
-    means = table.groupby("kind")[list(CHANNELS)].mean()
+    means = medians.groupby(level="kind").mean()
     apart = (means.max() - means.min()) if len(means) == 2 else means.iloc[0] * np.nan
     between = medians.groupby(level="kind").std().mean()
     bars = {"between the two classes' means": apart, "between subjects of a class (sd)": between}

@@ -1,0 +1,103 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from anna import images, models, predict
+
+pytestmark = pytest.mark.backend
+
+
+@pytest.fixture(scope="module")
+def model():
+    return models.build("anna", size=32, filters=(4, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 255, (11, 32, 32, 3), dtype=np.uint8)
+
+
+def table(count):
+    return pd.DataFrame(
+        {
+            "name": [f"{i}.bmp" for i in range(count)],
+            "subject": "57",
+            "group": "57",
+            "role": "test",
+            "label": pd.array([1] * count, "Int64"),
+            "drawn": False,
+            "path": "unused",
+        },
+        index=range(100, 100 + count),
+    )
+
+
+def test_rows_stay_with_their_cells(model, pixels):
+    found = predict.cells(model, pixels, table(11), batch_size=4, progress=False)
+    assert list(found.columns) == [
+        *("name", "subject", "group", "role", "label", "probability", "drawn")
+    ]
+    assert found.index.tolist() == list(range(100, 111))
+    expected = model.predict_on_batch(pixels)[:, 0]
+    np.testing.assert_allclose(found["probability"], expected, atol=1e-5)
+
+
+def test_batch_size_does_not_matter(model, pixels):
+    one, all_at_once = (predict.probabilities(model, pixels, batch_size=b) for b in (3, 64))
+    np.testing.assert_allclose(one, all_at_once, atol=1e-5)
+    assert predict.probabilities(model, pixels[:0]).shape == (0,)
+
+
+def test_black_images_have_no_probability(model, pixels):
+    dark = pixels.copy()
+    dark[4] = 0
+    found = predict.cells(model, dark, table(11), progress=False)
+    assert found["probability"].isna().tolist() == [i == 4 for i in range(11)]
+
+
+def test_wrong_number_of_rows_is_refused(model, pixels):
+    with pytest.raises(ValueError, match=r"Received: 11, 10"):
+        predict.cells(model, pixels, table(10), progress=False)
+
+
+def test_maps(model, pixels):
+    maps = predict.maps(model, pixels)
+    assert {name: value.shape for name, value in maps.items()} == {
+        "mask": (11, 16, 16),
+        "evidence": (11, 16, 16),
+    }
+    assert maps["mask"].min() >= 0
+    assert maps["mask"].max() <= 1
+    with pytest.raises(ValueError, match="Received: anna-2020"):
+        predict.maps(models.build("anna-2020", size=32), pixels)
+
+
+def test_any_files_and_the_bad_ones_as_rows(model, tmp_path):
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 255, (450, 450, 3), dtype=np.uint8)
+    folder = tmp_path / "some folder é"
+    (folder / "below").mkdir(parents=True)
+    Image.fromarray(image).save(folder / "b.bmp")
+    Image.fromarray(image).save(folder / "below" / "c.PNG")
+    Image.fromarray(image[..., 0]).save(folder / "grey.tif")
+    Image.new("RGB", (450, 450)).save(folder / "black.png")
+    (folder / "a.bmp").write_bytes((folder / "b.bmp").read_bytes()[:1000])
+    (folder / "notes.txt").write_text("no image")
+    missing = tmp_path / "missing.bmp"
+    found = predict.files(model, [folder, missing], progress=False)
+    names = [path.rsplit("/", 1)[-1] for path in found["path"]]
+    assert names == ["a.bmp", "b.bmp", "c.PNG", "black.png", "grey.tif", "missing.bmp"]
+    found = found.set_index(pd.Index(names))
+    assert found["problem"].notna().tolist() == [True, False, False, True, False, True]
+    assert found["probability"].isna().tolist() == [True, False, False, True, False, True]
+    for name in ("a.bmp", "black.png", "missing.bmp"):
+        assert name in found.loc[name, "problem"]
+    expected = model.predict_on_batch(images.resize(images.center_crop(image), 32)[None])
+    assert found.loc["b.bmp", "probability"] == pytest.approx(expected.item(), abs=1e-5)
+    assert found.loc["c.PNG", "probability"] == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_an_empty_folder_gives_no_row(model, tmp_path):
+    assert predict.files(model, [tmp_path], progress=False).empty

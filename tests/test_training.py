@@ -1,0 +1,277 @@
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from anna import models, splits, training
+from anna.batches import Batches
+from anna.keeping import Keeper
+
+pytestmark = pytest.mark.backend
+SIZE = 32
+SETUP = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_training import cells_and_pixels, network
+from anna import training
+cells, pixels = cells_and_pixels()
+"""
+
+
+def cells_and_pixels(people=6, each=8, seed=0):
+    """A table and images that a small network can learn: ALL are larger discs than HEM."""
+    rng = np.random.default_rng(seed)
+    rows, images = [], []
+    y, x = np.mgrid[:SIZE, :SIZE] - SIZE / 2 + 0.5
+    roles = ["train"] * (people - 2) + ["valid", "test"]
+    for label in (0, 1):
+        for person, role in enumerate(roles):
+            for number in range(each):
+                subject = f"{'H' if label == 0 else ''}{person + 1}"
+                disc = x**2 + y**2 < rng.normal(7 + 5 * label, 0.8) ** 2
+                images.append(disc[..., None] * rng.integers(60, 160, 3))
+                name = f"UID_{subject}_{number}_1_{'all' if label else 'hem'}.bmp"
+                rows.append((name, subject, subject, role, label))
+    cells = pd.DataFrame(rows, columns=["name", "subject", "group", "role", "label"])
+    cells = cells.astype({"label": "Int64"}).assign(drawn=True, path=cells["name"], split="train")
+    return cells, np.array(images, np.uint8)
+
+
+def network():
+    """A small network without anything random in it."""
+    keras.utils.set_random_seed(1)
+    image = keras.Input((SIZE, SIZE, 3), dtype="uint8")
+    x = keras.layers.Rescaling(1 / 255)(image)
+    x = keras.layers.Conv2D(4, 3, 2, activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(x), name="small")
+
+
+@pytest.fixture
+def data():
+    return cells_and_pixels()
+
+
+def fit(folder, data, model=None, **options):
+    cells, pixels = data
+    options = {"epochs": 3, "batch_size": 16, "progress": False} | options
+    return training.fit(model or network(), pixels, cells, folder=folder, **options)
+
+
+def test_anna_learns_and_leaves_what_a_reader_needs(tmp_path, data):
+    model = models.build("anna", size=SIZE, filters=(4, 8, 8), augment=("flip", "stain"))
+    run = fit(tmp_path / "anna", data, model, epochs=12, patience=12)
+    assert run.history["val_auc"].max() > 0.9
+    assert run.best_epoch == run.history.set_index("epoch")["val_loss"].idxmin()
+    assert run.new_epochs == len(run.history) == 12
+    names = {path.name for path in run.folder.iterdir()}
+    assert {"best.keras", "last.keras", "history.csv", "settings.json", "split.csv"} <= names
+    assert not [name for name in names if name.startswith(".")]
+    about = json.loads((run.folder / "settings.json").read_text())
+    assert about["settings"]["seed"] == 0
+    assert about["machine"]["backend"] == keras.backend.backend()
+    assert {"data", "layers", "parameters"} <= set(about["settings"])
+    kept = models.load(run.folder / "best.keras")
+    images = data[1][:5]
+    np.testing.assert_allclose(
+        kept.predict_on_batch(images), run.model.predict_on_batch(images), atol=1e-5
+    )
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path, data):
+    whole = fit(tmp_path / "whole", data, epochs=6)
+    fit(tmp_path / "parts", data, epochs=2)
+    parts = fit(tmp_path / "parts", data, epochs=6)
+    assert parts.new_epochs == 4
+    pd.testing.assert_frame_equal(parts.history, whole.history, rtol=1e-3)
+    np.testing.assert_allclose(
+        parts.model.get_weights()[0], whole.model.get_weights()[0], rtol=1e-3, atol=1e-5
+    )
+
+
+def test_a_finished_run_is_not_done_again(tmp_path, data):
+    fit(tmp_path / "run", data)
+    before = (tmp_path / "run" / "best.keras").read_bytes()
+    again = fit(tmp_path / "run", data)
+    assert again.new_epochs == 0
+    assert len(again.history) == 3
+    assert (tmp_path / "run" / "best.keras").read_bytes() == before
+
+
+def test_killed_in_the_middle_it_goes_on(tmp_path, data):
+    folder = tmp_path / "killed"
+    code = SETUP.format(tests=os.path.dirname(__file__)) + (
+        f"training.fit(network(), pixels, cells, folder={str(folder)!r}, epochs=500, patience=500,"
+        " batch_size=16, progress=False)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(1200):
+            history = folder / "history.csv"
+            if history.exists() and len(pd.read_csv(history)) >= 3:
+                break
+            time.sleep(0.1)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = len(models.record(folder / "last.keras")["history"])
+    best = models.record(folder / "best.keras")["val_loss"]
+    run = fit(folder, data, epochs=done + 2, patience=500)
+    assert done >= 3
+    assert run.new_epochs == 2
+    assert run.history["epoch"].tolist() == list(range(1, done + 3))
+    assert models.record(folder / "best.keras")["val_loss"] <= best
+
+
+def test_a_worse_epoch_never_overwrites_the_best(tmp_path):
+    def keeper(history):
+        one = Keeper(tmp_path, history, {})
+        model = network()
+        model.compile("adam", "binary_crossentropy")
+        one.set_model(model)
+        return one
+
+    first = keeper([])
+    first.on_epoch_end(0, {"loss": 0.5, "val_loss": 0.4})
+    best = (tmp_path / "best.keras").read_bytes()
+    later = keeper(list(first.history))
+    later.on_epoch_end(1, {"loss": 0.3, "val_loss": 0.6})
+    assert (tmp_path / "best.keras").read_bytes() == best
+    later.on_epoch_end(2, {"loss": 0.3, "val_loss": 0.3})
+    assert models.record(tmp_path / "best.keras")["epoch"] == 3
+    assert [row["epoch"] for row in models.record(tmp_path / "last.keras")["history"]] == [1, 2, 3]
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_what_was(tmp_path, data):
+    fit(tmp_path / "run", data, epochs=1)
+    kept = (tmp_path / "run" / "best.keras").read_bytes()
+    broken = network()
+    fit_again = {"epochs": 3, "learning_rate": 1e-3}
+    cells, pixels = data
+    poison = broken.layers[-1]
+
+    class Poison(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            poison.set_weights([np.full_like(w, np.nan) for w in poison.get_weights()])
+
+    original = training._callbacks
+
+    def with_poison(*args):
+        return [*original(*args), Poison()]
+
+    training._callbacks = with_poison
+    try:
+        with pytest.raises(training.TrainingError, match=r"Received: 0\.001 in epoch 2"):
+            fit(tmp_path / "run", (cells, pixels), broken, **fit_again)
+    finally:
+        training._callbacks = original
+    assert (tmp_path / "run" / "best.keras").read_bytes() == kept
+    assert len(models.record(tmp_path / "run" / "last.keras")["history"]) == 1
+
+
+def test_it_stops_when_validation_people_no_longer_gain(tmp_path, data):
+    cells, pixels = data
+    flipped = cells.assign(label=cells["label"].where(cells["role"] != "valid", 1 - cells["label"]))
+    run = fit(tmp_path / "run", (flipped, pixels), epochs=40, patience=2, learning_rate=0.02)
+    losses = run.history["val_loss"].to_numpy()
+    assert len(losses) < 40
+    assert len(losses) - 1 - losses.argmin() == 2
+    assert run.history["learning_rate"].iloc[-1] < 0.02
+    assert fit(
+        tmp_path / "run", (flipped, pixels), epochs=60, patience=2, learning_rate=0.02
+    ).new_epochs == 0  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ["settings", "labels", "pixels"])
+def test_another_run_does_not_mix_with_the_one_before(tmp_path, data, change, caplog):
+    cells, pixels = data
+    fit(tmp_path / "run", data, epochs=1)
+    before = (tmp_path / "run" / "best.keras").read_bytes()
+    options = {"batch_size": 8} if change == "settings" else {}
+    if change == "labels":
+        cells = cells.assign(label=1 - cells["label"])
+    if change == "pixels":
+        pixels = 255 - pixels
+    run = fit(tmp_path / "run", (cells, pixels), epochs=1, **options)
+    assert run.new_epochs == 1
+    assert (tmp_path / "run.before-1" / "best.keras").read_bytes() == before
+    assert "run.before-1" in caplog.text
+
+
+def test_leaks_and_missing_classes_are_refused_before_training(tmp_path, data):
+    cells, pixels = data
+    leak = cells.assign(role=cells["role"].where(cells.index % 8 != 0, "test"))
+    with pytest.raises(splits.LeakError, match=r"Received: .*'1'"):
+        fit(tmp_path, (leak, pixels))
+    one_class = cells.assign(role=cells["role"].where(cells["group"] != "H5", "aside"))
+    with pytest.raises(ValueError, match=r"'valid' needs both classes"):
+        fit(tmp_path, (one_class, pixels))
+    with pytest.raises(ValueError, match=r"Received: uint8 \(95, 32, 32, 3\)"):
+        fit(tmp_path, (cells, pixels[:-1]))
+    with pytest.raises(ValueError, match="Received: float32"):
+        fit(tmp_path, (cells, pixels.astype("float32")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_test_people_change_nothing(tmp_path, data):
+    cells, pixels = data
+    changed = pixels.copy()
+    test = (cells["role"] == "test").to_numpy()
+    swapped = cells.assign(label=cells["label"].where(~test, 1 - cells["label"]))
+    one = fit(tmp_path / "one", data)
+    other = fit(tmp_path / "other", (swapped, changed))
+    pd.testing.assert_frame_equal(one.history, other.history)
+
+
+def test_class_weights_make_classes_count_alike():
+    labels = np.array([1.0] * 6 + [0.0] * 2)
+    batches = Batches(np.zeros((8, 2, 2, 3), np.uint8), labels, np.arange(8))
+    assert training._class_weights(batches) == {0: 2.0, 1: pytest.approx(2 / 3)}
+
+
+def test_batches_cover_each_row_once_in_an_order_of_seed_and_epoch():
+    pixels = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
+    rows = np.arange(3, 20)
+
+    def order(epoch, seed=5):
+        batches = Batches(pixels, np.zeros(20), rows, batch_size=4, seed=seed, epoch=epoch)
+        assert len(batches) == 5
+        return [int(v) for i in range(5) for v in batches[i][0][:, 0, 0, 0]]
+
+    assert sorted(order(0)) == rows.tolist()
+    assert order(0) == order(0)
+    assert order(0) != order(1)
+    assert order(0) != order(0, seed=6)
+    going = Batches(pixels, np.zeros(20), rows, batch_size=4, seed=5)
+    going.on_epoch_end()
+    assert [int(v) for i in range(5) for v in going[i][0][:, 0, 0, 0]] == order(1)
+    plain = Batches(pixels, np.zeros(20), rows, batch_size=4)
+    assert plain[0][0][:, 0, 0, 0].tolist() == [3, 4, 5, 6]
+    assert plain[0][1].dtype == np.float32
+
+
+def test_cross_validation_tests_each_person_once(tmp_path, data):
+    cells, pixels = data
+    cells = cells.assign(role=cells["role"].replace("test", "train"))
+    seen = []
+    rounds = training.cross_validate(
+        network, pixels, cells, folder=tmp_path, k=3, epochs=1, progress=False
+    )
+    for table, run in rounds:
+        splits.check(table)
+        assert run.new_epochs == 1
+        seen += table.loc[table["role"] == "test", "group"].unique().tolist()
+    assert sorted(seen) == sorted(cells["group"].unique())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fold-0", "fold-1", "fold-2"]
+
+
+def test_the_best_of_a_new_run_starts_at_infinity(tmp_path):
+    assert Keeper(tmp_path, [], {}).best == math.inf

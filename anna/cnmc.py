@@ -100,7 +100,9 @@ def labels(path: str | Path) -> pd.DataFrame:
         ValueError: If the CSV cannot be read or lacks a column.
     """
     try:
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
+        table = pd.read_csv(
+            path, dtype=str, encoding="utf-8-sig", skipinitialspace=True, index_col=False
+        )
     except (ValueError, OSError) as error:
         raise ValueError(f"{path}: not a CSV of labels. Received: {error}") from error
     table.columns = table.columns.str.strip()

@@ -92,7 +92,7 @@ class MaskTeacher(keras.layers.Layer):
     def foreground(self, image: KerasTensor) -> KerasTensor:
         """Returns the opened foreground, float32 (n, h, w, 1) of 0 and 1."""
         seen = ops.max(ops.cast(image, "float32"), axis=-1, keepdims=True)
-        seen = ops.cast(ops.max_pool(seen, 2) > 8.0, "float32")
+        seen = ops.cast(ops.max_pool(seen, 2, 2) > 8.0, "float32")
         eroded = -ops.max_pool(-seen, self.width, 1, "same")
         return ops.max_pool(eroded, self.width, 1, "same")
 

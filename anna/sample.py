@@ -82,8 +82,11 @@ def _draw_all(table: pd.DataFrame, root: Path, seed: int, progress: bool) -> Non
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = list(table.itertuples(index=False))
         done = pool.map(one, rows)
-        for _ in tqdm(done, "drawing cells", len(rows), unit="cell", disable=not progress):
-            pass
+        try:
+            for _ in tqdm(done, "drawing cells", len(rows), unit="cell", disable=not progress):
+                pass
+        finally:  # an interrupted run must not first draw all the rest
+            pool.shutdown(cancel_futures=True)
 
 
 _SIDES = {"train": 450, "prelim": 450, "final": 600}

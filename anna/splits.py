@@ -143,16 +143,15 @@ def _roles(
 def _part(cells: pd.DataFrame, among: np.ndarray, seed: int, share: float) -> np.ndarray:
     """Returns which images, about `share` of those in `among`, stand apart with their people."""
     table = cells[among]
-    people = table.groupby("label")["group"].nunique().reindex([0, 1], fill_value=0)
-    if people.min() < 2:
-        raise ValueError(
-            "Each class needs two people or more to be split. "
-            f"Received: {people[1]} of ALL, {people[0]} of HEM"
-        )
-    folds = fold_of(table, k=min(round(1 / share), people.min()), seed=seed)
+    folds = fold_of(table, k=max(2, min(round(1 / share), _people(table).min())), seed=seed)
     apart = np.zeros(len(cells), bool)
     apart[np.flatnonzero(among)[folds == _fullest(table, folds)]] = True
     return apart
+
+
+def _people(table: pd.DataFrame) -> pd.Series:
+    """Returns the number of people of HEM (0) and of ALL (1)."""
+    return table.groupby("label")["group"].nunique().reindex([0, 1], fill_value=0)
 
 
 def _fullest(table: pd.DataFrame, folds: np.ndarray) -> int:
@@ -160,8 +159,7 @@ def _fullest(table: pd.DataFrame, folds: np.ndarray) -> int:
     ratio = (table["label"] == 1).mean()
     ranks = {}
     for fold, part in table.groupby(folds):
-        people = part.groupby("label")["group"].nunique().reindex([0, 1], fill_value=0)
-        ranks[fold] = (-people.min(), abs((part["label"] == 1).mean() - ratio))
+        ranks[fold] = (-_people(part).min(), abs((part["label"] == 1).mean() - ratio))
     return min(ranks, key=ranks.get)
 
 
@@ -180,9 +178,12 @@ def fold_of(cells: pd.DataFrame, *, k: int = 5, seed: int = 0) -> np.ndarray:
         ValueError: If a class has fewer than k people.
     """
     label = cells["label"].to_numpy(dtype=int)
-    people = cells.groupby("label")["group"].nunique()
-    if len(people) < 2 or people.min() < k:
-        raise ValueError(f"Each class needs {k} people or more. Received: {people.to_dict()}")
+    people = _people(cells)
+    if people.min() < k:
+        raise ValueError(
+            f"Each class needs {k} people or more to be split. "
+            f"Received: {people[1]} of ALL, {people[0]} of HEM"
+        )
     ways = []
     for way in range(20):
         splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed * 1000 + way)
@@ -211,7 +212,7 @@ def rotations(
     fold = np.full(len(cells), -1)
     fold[among] = fold_of(cells[among], k=k, seed=seed)
     for number in range(k):
-        role = cells["role"].where(~cells["role"].isin(["test"]), "aside").to_numpy(dtype=object)
+        role = cells["role"].replace("test", "aside").to_numpy(dtype=object, copy=True)
         role[among] = np.where(fold[among] == number, "test", "train")
         role[_part(cells, role == "train", seed, valid)] = "valid"
         table = cells.assign(role=role)

@@ -102,24 +102,35 @@ def fit(
         keeper = Keeper(folder, history, settings)
         learners = _batches(pixels, cells, "train", batch_size, seed=seed, epoch=done)
         judges = _batches(pixels, cells, "valid", batch_size)
-        model.fit(
-            learners,
+        _run(
+            model,
+            keeper,
+            x=learners,
             validation_data=judges,
-            shuffle=False,  # the batches bring their own order
             class_weight=_class_weights(learners),
             initial_epoch=done,
             epochs=epochs,
             callbacks=_callbacks(keeper, patience, epochs, progress),
-            verbose=0,
         )
-        if keeper.broken:
-            raise TrainingError(
-                f"The loss is no number; the epochs before are kept in {folder}. Try a smaller "
-                f"learning_rate. Received: {learning_rate} in epoch {keeper.broken}"
-            )
     model.load_weights(folder / "best.keras")
     best = record(folder / "best.keras")
     return Run(folder, model, pd.DataFrame(history), best["epoch"], len(history) - done)
+
+
+def _run(model: keras.Model, keeper: Keeper, **options) -> None:
+    """Fits; the batches bring their own order. A loss that is no number becomes an error."""
+    try:
+        model.fit(shuffle=False, verbose=0, **options)
+        broken = keeper.broken
+    except Exception:  # PyTorch raises where the other backends go on with NaN
+        broken = len(keeper.history) + 1
+        if all(np.isfinite(weight).all() for weight in model.get_weights()):
+            raise
+    if broken:
+        raise TrainingError(
+            f"The loss is no number; the epochs before are kept in {keeper.folder}. Try a smaller "
+            f"learning_rate. Received: {keeper.settings['learning_rate']} in epoch {broken}"
+        )
 
 
 def _check(model: keras.Model, pixels: np.ndarray, cells: pd.DataFrame) -> None:

@@ -36,21 +36,14 @@ def unet(
         x: (n, h, w, channels); h and w divisible by 2 to the power of len(filters) - 1.
         filters: Channels of each level, from full resolution to the bottleneck.
         norm: Whether convolutions are followed by batch normalisation.
-        dropout: Rates after each pooling, from the first; the last one also in the decoder.
+        dropout: Rates after each pooling, from the first; the last one serves all deeper ones.
         learned_up: Whether up-sampling is a 3×3 transposed convolution; bilinear if not.
 
     Raises:
         ValueError: If the sides of `x` cannot be halved as often as asked.
     """
     skips, bottleneck = encode(x, filters, norm=norm, dropout=dropout)
-    decoder = decode(
-        bottleneck,
-        skips,
-        filters[:-1],
-        norm=norm,
-        dropout=dropout[-1] if dropout else 0.0,
-        learned_up=learned_up,
-    )
+    decoder = decode(bottleneck, skips, filters[:-1], norm=norm, learned_up=learned_up)
     return Features(bottleneck, decoder)
 
 
@@ -77,7 +70,6 @@ def decode(
     filters: tuple[int, ...],
     *,
     norm: bool = True,
-    dropout: float = 0.0,
     learned_up: bool = False,
 ) -> KerasTensor:
     """Returns the decoder's features at the resolution of the finest skip connection.
@@ -87,7 +79,6 @@ def decode(
         skips: Skip connections, finest first, each twice as large as the next.
         filters: Channels of each level, finest first.
         norm: As in `unet`.
-        dropout: Rate after each concatenation.
         learned_up: As in `unet`.
     """
     levels = list(zip(skips, filters, strict=True))
@@ -97,8 +88,6 @@ def decode(
         else:
             x = layers.UpSampling2D(2, interpolation="bilinear", name=f"up{level}")(x)
         x = layers.Concatenate(name=f"join{level}")([x, skip])
-        if dropout:
-            x = layers.Dropout(dropout, name=f"join{level}_drop")(x)
         x = block(x, channels, norm=norm, name=f"decoder{level}")
     return x
 

@@ -63,7 +63,7 @@ def test_the_original_is_as_published():
     assert filters == [4, 4, 8, 8, 16, 16, 32, 32, 64, 64, 32, 32, 16, 16, 8, 8, 4, 4, 1]
     assert [x.units for x in model.layers if isinstance(x, layers.Dense)] == [512, 256, 128, 1]
     rates = [layer.rate for layer in model.layers if isinstance(layer, layers.Dropout)]
-    assert rates == [0.25, 0.5, 0.5, 0.5] + [0.5] * 4 + [0.5, 0.5, 0.2]
+    assert rates == [0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.2]
     assert model.get_layer("map_pool").output.shape[1:] == (32, 32, 1)
 
 

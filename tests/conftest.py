@@ -1,0 +1,70 @@
+"""What the tests share: an output folder of their own, a small drawn sample, the real cells."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import anna
+
+REPO = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("ANNA_REAL_DATA") or REPO.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_output(tmp_path_factory):
+    """The output folder of `Workspace.locate`, so that no test writes to the checkout."""
+    output = tmp_path_factory.mktemp("output")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANNA_OUTPUT", str(output))
+        patch.delenv("ANNA_INPUT", raising=False)
+        yield output
+
+
+@pytest.fixture
+def own_output(monkeypatch, tmp_path):
+    """An output folder that no other test has used."""
+    monkeypatch.setenv("ANNA_OUTPUT", str(tmp_path / "own_output"))
+    return tmp_path / "own_output"
+
+
+@pytest.fixture(scope="session")
+def sample_root(tmp_path_factory):
+    """A drawn C-NMC of 48 training cells; look, but damage only a `sample_copy`."""
+    return anna.sample.write(tmp_path_factory.mktemp("sample"), cells=48, progress=False)
+
+
+@pytest.fixture
+def sample_copy(sample_root, tmp_path):
+    """A copy of the drawn sample that a test may damage."""
+    return shutil.copytree(sample_root, tmp_path / "C-NMC_Leukemia")
+
+
+@pytest.fixture(scope="session")
+def indexed(sample_root):
+    """The sample's cells as indexed, before any split."""
+    return anna.cnmc.index(sample_root)
+
+
+@pytest.fixture(scope="session")
+def cells(indexed):
+    """The sample's cells with group and role; do not change it, `assign` returns a new one."""
+    return anna.splits.assign(indexed)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of the published lists: the manifest and the byte-identical images."""
+    if not (DATA / "cnmc_manifest.csv.gz").is_file():
+        pytest.skip(f"the published lists are not here (set ANNA_REAL_DATA): {DATA}")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def real_cells():
+    """The folder of 19 published images and the published label CSV."""
+    root = DATA / "cnmc_real" / "C-NMC_Leukemia"
+    if not root.is_dir():
+        pytest.skip(f"the published images are not here (set ANNA_REAL_DATA): {root}")
+    return root

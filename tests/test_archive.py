@@ -1,0 +1,191 @@
+"""A copy of C-NMC is found in every form people have it."""
+
+import logging
+import shutil
+import zipfile
+
+import pytest
+from copies import HEADER, make, place, uid
+
+from anna import archive, cnmc, sample
+
+PICTURES = {
+    place("20"): 1,
+    place("H2", fold=1): 2,
+    "prelim/1.bmp": 3,
+    "final/1.bmp": 4,
+}
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A whole copy: tmp_path/data/C-NMC_Leukemia."""
+    return make(tmp_path / "data" / "C-NMC_Leukemia", PICTURES, [(uid("57"), "1.bmp", 1)])
+
+
+def zipped(root, target, *, top="C-NMC_Leukemia", compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(target, "w", compression) as out:
+        for path in sorted(p for p in root.rglob("*") if p.is_file()):
+            out.write(path, f"{top}/{path.relative_to(root)}")
+    return target
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["data", "data/C-NMC_Leukemia", "data/C-NMC_Leukemia/training_data", "."],
+)
+def test_a_folder_at_above_or_below_the_copy(copy, tmp_path, given):
+    assert archive.find(tmp_path / given) == copy
+
+
+def test_deeper_down_kaggle_nests_it_twice(copy, tmp_path):
+    nested = tmp_path / "kaggle" / "input" / "C-NMC_Leukemia"
+    nested.mkdir(parents=True)
+    moved = copy.rename(nested / "C-NMC_Leukemia")
+    assert archive.find(tmp_path / "kaggle") == moved
+
+
+def test_the_nearest_copy_wins(copy, tmp_path):
+    shutil.copytree(copy, copy / "backup" / "C-NMC_Leukemia")
+    assert archive.find(tmp_path / "data") == copy
+
+
+@pytest.mark.parametrize("only", ["training_data/fold_1", "validation_data", "testing_data"])
+def test_a_part_will_do(copy, tmp_path, only):
+    part = tmp_path / "part"
+    shutil.copytree(copy / only, part / only)
+    assert archive.find(part) == part
+    assert len(cnmc.index(part)) == 1
+
+
+def test_nothing_is_none(tmp_path):
+    (tmp_path / "README.md").write_text("put C-NMC here")
+    assert archive.find(tmp_path) is None
+    assert archive.find(tmp_path / "missing") is None
+    assert archive.find(tmp_path / "README.md") is None
+
+
+def test_real_cells_win_over_drawn_ones(copy, tmp_path):
+    drawn = make(tmp_path / "data" / "A_sample", PICTURES)
+    (drawn / archive.MARKER).write_text("{}")
+    assert archive.find(tmp_path / "data") == copy
+    shutil.rmtree(copy)
+    assert archive.find(tmp_path / "data") == drawn
+
+
+def test_the_marker_is_the_samples(sample_root, tmp_path):
+    assert archive.MARKER == sample.MARKER
+    assert archive.find(sample_root.parent) == sample_root
+
+
+def test_a_sample_half_drawn_is_not_taken_for_real_cells(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sample, "_write_marker", killed)
+    with pytest.raises(KeyboardInterrupt):
+        sample.write(tmp_path / "sample", cells=40, progress=False)
+    assert list(tmp_path.rglob("*.bmp"))
+    assert archive.find(tmp_path) is None
+
+
+@pytest.mark.parametrize("given", ["downloads/archive.zip", "downloads"])
+def test_a_zip_is_unpacked_into_the_output(copy, tmp_path, own_output, given):
+    (tmp_path / "downloads").mkdir()
+    zipped(copy, tmp_path / "downloads" / "archive.zip")
+    found = archive.find(tmp_path / given)
+    assert found.is_relative_to(own_output)
+    assert found.name == "C-NMC_Leukemia"
+    files = [p.relative_to(copy) for p in sorted(copy.rglob("*")) if p.is_file()]
+    assert [p.relative_to(found) for p in sorted(found.rglob("*")) if p.is_file()] == files
+    assert all((found / f).read_bytes() == (copy / f).read_bytes() for f in files)
+    assert [p.name for p in (tmp_path / "downloads").iterdir()] == ["archive.zip"]
+
+
+def test_a_second_call_unpacks_nothing(copy, tmp_path, own_output, monkeypatch):
+    packed = zipped(copy, tmp_path / "archive.zip")
+    found = archive.find(packed)
+    monkeypatch.setattr(zipfile.ZipFile, "extract", lambda *_: pytest.fail("unpacked again"))
+    assert archive.find(packed) == found
+
+
+def test_another_download_of_the_same_name_is_unpacked_too(copy, tmp_path, own_output):
+    packed = zipped(copy, tmp_path / "archive.zip")
+    assert len(cnmc.index(archive.find(packed))) == 4
+    make(copy, {place("21", fold=2): 5})
+    zipped(copy, packed)
+    assert len(cnmc.index(archive.find(packed))) == 5
+
+
+def test_unpacking_goes_on_where_it_was(copy, tmp_path, own_output, monkeypatch):
+    packed, extract, done = zipped(copy, tmp_path / "archive.zip"), zipfile.ZipFile.extract, []
+
+    def stopped(self, member, path):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(member.filename)
+        return extract(self, member, path)
+
+    monkeypatch.setattr(zipfile.ZipFile, "extract", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        archive.find(packed)
+    half = next(own_output.rglob(done[-1]))
+    half.write_bytes(half.read_bytes()[:100])
+    again = []
+
+    def counted(self, member, path):
+        again.append(member.filename)
+        return extract(self, member, path)
+
+    monkeypatch.setattr(zipfile.ZipFile, "extract", counted)
+    assert len(cnmc.index(archive.find(packed))) == 4
+    assert done[-1] in again
+    assert not set(done[:-1]) & set(again)
+
+
+@pytest.mark.parametrize("member", ["../training_data/evil.csv", "/training_data/evil.csv"])
+def test_a_zip_that_leads_outside_is_refused(tmp_path, own_output, member):
+    packed = tmp_path / "evil.zip"
+    with zipfile.ZipFile(packed, "w") as out:
+        out.writestr("training_data/fold_0/all/UID_1_1_1_all.bmp", b"")
+        out.writestr(member, HEADER)
+    with pytest.raises(ValueError, match=rf"evil\.zip.*Received: '{member}'"):
+        archive.find(packed)
+    assert not list(tmp_path.rglob("evil.csv"))
+
+
+def test_what_is_not_of_the_data_set_stays_in_the_zip(copy, tmp_path, own_output):
+    packed = zipped(copy, tmp_path / "archive.zip")
+    with zipfile.ZipFile(packed, "a") as out:
+        out.writestr("../../escape.txt", "no part of C-NMC")
+        out.writestr("C-NMC_Leukemia/training_data/run.py", "no part of C-NMC")
+    assert archive.find(packed)
+    assert not list(tmp_path.rglob("escape.txt")) + list(tmp_path.rglob("run.py"))
+
+
+def test_another_zip_in_the_folder_is_passed_over(copy, tmp_path, own_output):
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "a_thesis.zip", "w") as out:
+        out.writestr("thesis.pdf", "text")
+    assert archive.find(folder) is None
+    zipped(copy, folder / "b_archive.zip")
+    assert archive.find(folder).name == "C-NMC_Leukemia"
+
+
+@pytest.mark.parametrize("given", ["downloads", "downloads/archive.zip"])
+def test_a_download_cut_off_is_named(copy, tmp_path, own_output, caplog, given):
+    (tmp_path / "downloads").mkdir()
+    packed = zipped(copy, tmp_path / "downloads" / "archive.zip")
+    packed.write_bytes(packed.read_bytes()[:-200])
+    with caplog.at_level(logging.WARNING):
+        assert archive.find(tmp_path / given) is None
+    assert str(packed) in caplog.text
+
+
+def test_a_full_disk_is_found_before_unpacking(copy, tmp_path, own_output, monkeypatch):
+    packed = zipped(copy, tmp_path / "archive.zip")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1))
+    with pytest.raises(OSError, match=r"no room to unpack .*archive\.zip"):
+        archive.find(packed)
+    assert not list(own_output.rglob("*.bmp"))

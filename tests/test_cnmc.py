@@ -445,7 +445,7 @@ def test_people_of_the_manifest(manifest, real_cells):
 
 def test_the_whole_manifest_is_indexed(manifest, real_cells, tmp_path):
     for folder in {Path(path).parent for path in manifest}:
-        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
     for path in manifest:
         (tmp_path / path).touch()
     shutil.copy(real_cells / cnmc.LABELS, tmp_path / cnmc.LABELS)

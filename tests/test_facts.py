@@ -68,7 +68,7 @@ def test_an_ellipse_with_texture_as_scipy_measures_it():
     grey = np.rint(image[part] @ [0.299, 0.587, 0.114])
     core = ndimage.binary_erosion(mask[part], np.ones((15, 15)))
     fine = grey - ndimage.gaussian_filter(grey, 2, mode="mirror")
-    assert found["texture"] == pytest.approx(fine[core].std(), rel=1e-5)
+    assert found["texture"] == pytest.approx(fine[core].std(), rel=1e-4)
 
 
 def test_even_colour_has_no_texture_and_a_small_cell_an_unknown_one():

@@ -5,6 +5,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
@@ -49,11 +50,22 @@ def precision() -> str:
     """Returns the dtype policy that suits the machine.
 
     `mixed_bfloat16` on GPUs that multiply it (compute capability 8 and more), `mixed_float16` on
-    older ones such as Colab's T4, `float32` on a processor.
+    older ones such as Colab's T4. On a processor `mixed_bfloat16` where TensorFlow can use the
+    processor's own instructions for it, which doubles the speed of training, else `float32`.
     """
     if not gpus():
-        return "float32"
+        native = keras.backend.backend() == "tensorflow" and _multiplies_bfloat16()
+        return "mixed_bfloat16" if native else "float32"
     return "mixed_bfloat16" if _capability() >= 8 else "mixed_float16"
+
+
+def _multiplies_bfloat16() -> bool:
+    """Returns whether the processor has instructions for bfloat16; only Linux tells."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _capability() -> float:

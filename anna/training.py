@@ -61,7 +61,7 @@ def fit(
     """Returns the training of a network on the people of role "train"; it resumes where it was.
 
     Adam with binary cross-entropy, classes weighted to count alike. The people of role "valid" tell
-    when to lower the learning rate (×0.1 after half the patience), when to stop, and which epoch is
+    when to lower the learning rate (halved after half the patience), when to stop, and which epoch is
     best; those of role "test" are never looked at. After each epoch all that is needed to go on is
     written. Called again on the same folder with the same settings, it goes on after the last whole
     epoch, and a best model is never overwritten by a worse one. With other settings or other data,
@@ -238,7 +238,7 @@ def _callbacks(
 ) -> list[keras.callbacks.Callback]:
     early = keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience)
     slower = keras.callbacks.ReduceLROnPlateau(
-        monitor="val_loss", factor=0.1, patience=max(patience // 2, 1), min_lr=1e-5
+        monitor="val_loss", factor=0.5, patience=max(patience // 2, 1), min_lr=1e-5
     )
     done = len(keeper.history)
     callbacks = [

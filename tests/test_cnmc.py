@@ -15,7 +15,8 @@ from copies import HEADER, make, picture, place, save, uid, write_labels
 from PIL import Image
 
 import anna
-from anna import cnmc, sample_people
+from anna import cnmc
+from anna.sample import people as sample_people
 
 
 def problems_by_file(problems):

@@ -12,7 +12,7 @@ from anna import models, predict, unet
 from anna.layers import CellMean, MaskTeacher, StainJitter
 
 pytestmark = pytest.mark.backend
-SMALL = {"size": 32, "filters": (4, 8, 8)}
+SMALL = {"size": 32, "filters": (4, 8, 8), "precision": "float32"}
 
 
 def pixels(count=3, size=32, seed=0):
@@ -170,8 +170,8 @@ def test_levels_tell_the_blocks():
 
 def test_mixed_precision_agrees():
     cells = pixels(4)
-    full = models.build("anna", precision="float32", **SMALL)
-    half = models.build("anna", precision="mixed_bfloat16", **SMALL)
+    full = models.build("anna", **SMALL)
+    half = models.build("anna", **SMALL | {"precision": "mixed_bfloat16"})
     assert half.get_layer("bottleneck").compute_dtype == "bfloat16"
     assert half.get_layer("probability").compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"

@@ -137,9 +137,7 @@ def test_bars_become_text(execute):
     key = "application/vnd.jupyter.widget-state+json"
     notebook.metadata["widgets"] = {key: {"state": states}}
     execute.freeze_bars(notebook)
-    assert notebook.cells[0].outputs[0].data == {
-        "text/plain": "reading: 100% 3/3 [00:01<00:00]"
-    }
+    assert notebook.cells[0].outputs[0].data == {"text/plain": "reading: 100% 3/3 [00:01<00:00]"}
     assert "widgets" not in notebook.metadata
 
 

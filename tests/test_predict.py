@@ -10,7 +10,7 @@ pytestmark = pytest.mark.backend
 
 @pytest.fixture(scope="module")
 def model():
-    return models.build("anna", size=32, filters=(4, 8, 8))
+    return models.build("anna", size=32, filters=(4, 8, 8), precision="float32")
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import anna.sample
-from anna import cell_drawing, sample_people
-from anna.cell_shape import Donor
+from anna.sample import drawing, people
+from anna.sample.shape import Donor
 
 PRELIM = "validation_data/C-NMC_test_prelim_phase_data"
 FINAL = "testing_data/C-NMC_test_final_phase_data"
@@ -211,7 +211,7 @@ def test_cells_have_the_size_place_and_ground_of_the_plan(root):
 
 def test_colour_is_that_of_real_cells():
     rng = np.random.default_rng(0)
-    cells = [cell_drawing.draw(BLAST, rng) for _ in range(30)]
+    cells = [drawing.draw(BLAST, rng) for _ in range(30)]
     medians = np.array([np.median(cell[cell.any(axis=2)], axis=0) for cell in cells])
     np.testing.assert_allclose(medians.mean(axis=0), (67, 25, 77), atol=5)
     assert (medians.std(axis=0) > 1.5).all()
@@ -220,7 +220,7 @@ def test_colour_is_that_of_real_cells():
 def test_stain_differs_between_people():
     def red(stain):
         donor = Donor(**{**vars(BLAST), "stain": stain})
-        cells = [cell_drawing.draw(donor, np.random.default_rng(k)) for k in range(5)]
+        cells = [drawing.draw(donor, np.random.default_rng(k)) for k in range(5)]
         return np.mean([np.median(cell[cell.any(axis=2)], axis=0)[0] for cell in cells])
 
     assert red(1.5) - red(-1.5) > 12
@@ -241,21 +241,17 @@ def test_another_seed_gives_other_people_and_cells():
 
 def test_another_seed_draws_the_same_key_differently():
     key = (20, 1, 0)
-    first, again, other = (
-        cell_drawing.draw(BLAST, sample_people.cell_rng(seed, key)) for seed in (0, 0, 1)
-    )
+    first, again, other = (drawing.draw(BLAST, people.cell_rng(seed, key)) for seed in (0, 0, 1))
     assert (first == again).all()
     assert (first != other).any()
 
 
 def test_pinned_cells():
     """These must not change with platform or thread; a new look needs a new VERSION."""
-    cells = [cell_drawing.draw(BLAST, np.random.default_rng(k)) for k in range(3)]
-    cells.append(
-        cell_drawing.draw(Donor(**{**vars(BLAST), "label": 0}), np.random.default_rng(3), 600)
-    )
+    cells = [drawing.draw(BLAST, np.random.default_rng(k)) for k in range(3)]
+    cells.append(drawing.draw(Donor(**{**vars(BLAST), "label": 0}), np.random.default_rng(3), 600))
     found = [hashlib.sha256(cell.tobytes()).hexdigest()[:16] for cell in cells]
-    assert found == PINNED[sample_people.VERSION]
+    assert found == PINNED[people.VERSION]
 
 
 PINNED = {1: ["ed2ec44c7be74fec", "0b28e5107220c8b8", "81477df456b41bc7", "2f6aab1b0cc4f754"]}
@@ -265,7 +261,7 @@ def test_cells_do_not_depend_on_how_opencv_computes():
     """IPP and SIMD give distances and blurs that differ in the last bits; no pixel may."""
 
     def draw():
-        return [cell_drawing.draw(BLAST, np.random.default_rng(k)) for k in range(12)]
+        return [drawing.draw(BLAST, np.random.default_rng(k)) for k in range(12)]
 
     fast = draw()
     ipp, optimised = cv2.ipp.useIPP(), cv2.useOptimized()
@@ -280,14 +276,14 @@ def test_cells_do_not_depend_on_how_opencv_computes():
 
 
 def test_a_whole_sample_is_left_alone(root, monkeypatch):
-    monkeypatch.setattr(cell_drawing, "draw", None)
+    monkeypatch.setattr(drawing, "draw", None)
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     assert anna.sample.write(root.parent, cells=40) == root
     assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*")}
 
 
 def test_a_killed_run_is_not_taken_for_whole(tmp_path, monkeypatch):
-    draw, calls = cell_drawing.draw, []
+    draw, calls = drawing.draw, []
 
     def killed(*args):
         calls.append(args)
@@ -295,11 +291,11 @@ def test_a_killed_run_is_not_taken_for_whole(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return draw(*args)
 
-    monkeypatch.setattr(cell_drawing, "draw", killed)
+    monkeypatch.setattr(drawing, "draw", killed)
     with pytest.raises(KeyboardInterrupt):
         anna.sample.write(tmp_path, cells=40, progress=False)
     assert not (tmp_path / "C-NMC_Leukemia").exists()
-    monkeypatch.setattr(cell_drawing, "draw", draw)
+    monkeypatch.setattr(drawing, "draw", draw)
     root = anna.sample.write(tmp_path, cells=40, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["C-NMC_Leukemia"]
     assert len(list((root / "training_data").rglob("*.bmp"))) == 40

@@ -1,10 +1,10 @@
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -108,7 +108,7 @@ def test_a_finished_run_is_not_done_again(tmp_path, data):
 
 def test_killed_in_the_middle_it_goes_on(tmp_path, data):
     folder = tmp_path / "killed"
-    code = SETUP.format(tests=os.path.dirname(__file__)) + (
+    code = SETUP.format(tests=str(Path(__file__).parent)) + (
         f"training.fit(network(), pixels, cells, folder={str(folder)!r}, epochs=500, patience=500,"
         " batch_size=16, progress=False)"
     )

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from anna import cell_drawing
-from anna.sample_people import PRELIM, VERSION, cell_rng, plan
+from anna.archive import MARKER
+from anna.sample import drawing
+from anna.sample.people import PRELIM, VERSION, cell_rng, plan
 
 log = logging.getLogger(__name__)
 
-MARKER = "DRAWN.json"
 FOLDER = "C-NMC_Leukemia"
 
 
@@ -76,7 +76,7 @@ def _draw_all(table: pd.DataFrame, root: Path, seed: int, progress: bool) -> Non
         folder.mkdir(parents=True)
 
     def one(row) -> None:
-        pixels = cell_drawing.draw(row.donor, cell_rng(seed, row.key), _SIDES[row.split])
+        pixels = drawing.draw(row.donor, cell_rng(seed, row.key), _SIDES[row.split])
         (root / row.path).write_bytes(_bmp(pixels, row.split))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

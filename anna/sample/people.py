@@ -5,7 +5,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from anna.cell_shape import Donor, diameter, normal
+from anna.sample.shape import Donor, diameter, normal
 
 VERSION = 1
 SALT = 19  # with it, size alone gets the real 0.81 in both labelled parts of the default sample

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 
-from anna.cell_shape import MARGIN, Donor, Traits, diameter, normal, outlines, traits_of
+from anna.sample.shape import MARGIN, Donor, Traits, diameter, normal, outlines, traits_of
 
 NUCLEUS = np.array((63.5, 24.0, 75.5))  # RGB of the chromatin of an average cell
 CYTOPLASM = np.array((67.0, 42.0, 89.0))

@@ -24,6 +24,11 @@ def _silence() -> Iterator[None]:
 with _silence():
     import keras
 
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # the first look for GPUs complains where there is none
+
 # It warns of retracing wherever several networks are trained in one process, as a notebook does.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
@@ -31,10 +36,7 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 def gpus() -> list[str]:
     """Returns the names of the GPUs that the backend can use."""
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with _silence():
-            devices = tf.config.list_physical_devices("GPU")
+        devices = tf.config.list_physical_devices("GPU")
         details = [tf.config.experimental.get_device_details(device) for device in devices]
         return [detail.get("device_name", "GPU") for detail in details]
     if keras.backend.backend() == "jax":
@@ -71,8 +73,6 @@ def _multiplies_bfloat16() -> bool:
 def _capability() -> float:
     """Returns the compute capability of the first GPU."""
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
         device = tf.config.list_physical_devices("GPU")[0]
         return tf.config.experimental.get_device_details(device)["compute_capability"][0]
     if keras.backend.backend() == "jax":

@@ -38,6 +38,7 @@ class Keeper(keras.callbacks.Callback):
         best = folder / "best.keras"
         self.best = record(best)["val_loss"] if best.is_file() else math.inf
         self.broken = None  # the epoch whose loss was no number
+        self.average = keras.callbacks.SwapEMAWeights()  # validation too sees the mean weights
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Keeps the epoch, unless its loss is no number."""
@@ -49,7 +50,9 @@ class Keeper(keras.callbacks.Callback):
         self.history.append(row)
         if row["val_loss"] < self.best:
             self.best = row["val_loss"]
+            self.average.on_test_begin()
             save(self.model, self.folder / "best.keras", row | {"settings": self.settings})
+            self.average.on_test_end()
         about = {"history": self.history, "settings": self.settings}
         save(self.model, self.folder / "last.keras", about)
         table = pd.DataFrame(self.history)

@@ -60,9 +60,10 @@ def fit(
 ) -> Run:
     """Returns the training of a network on the people of role "train"; it resumes where it was.
 
-    Adam with binary cross-entropy, classes weighted to count alike. The people of role "valid" tell
-    when to lower the learning rate (halved after half the patience), when to stop, and which epoch is
-    best; those of role "test" are never looked at. After each epoch all that is needed to go on is
+    Adam with binary cross-entropy, classes weighted to count alike; what is validated and kept is
+    the running mean of the weights over about an epoch. The people of role "valid" tell when to
+    lower the learning rate (halved after half the patience), when to stop, and which epoch is best;
+    those of role "test" are never looked at. After each epoch all that is needed to go on is
     written. Called again on the same folder with the same settings, it goes on after the last whole
     epoch, and a best model is never overwritten by a worse one. With other settings or other data,
     the earlier run is moved beside and a new one begins.
@@ -95,13 +96,13 @@ def fit(
     history = _open(folder, settings, cells)
     done = len(history)
     if done < epochs and not _ended(history, patience):
-        _compile(model, learning_rate)
+        learners = _batches(pixels, cells, "train", batch_size, seed=seed, epoch=done)
+        judges = _batches(pixels, cells, "valid", batch_size)
+        _compile(model, learning_rate, len(learners))
         if done:
             log.info("%s: goes on after epoch %d", folder, done)
             model.load_weights(folder / "last.keras")
         keeper = Keeper(folder, history, settings)
-        learners = _batches(pixels, cells, "train", batch_size, seed=seed, epoch=done)
-        judges = _batches(pixels, cells, "valid", batch_size)
         _run(
             model,
             keeper,
@@ -210,9 +211,11 @@ def _ended(history: list[dict], patience: int) -> bool:
     return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
 
 
-def _compile(model: keras.Model, learning_rate: float) -> None:
+def _compile(model: keras.Model, learning_rate: float, steps: int) -> None:
+    """Compiles; the weights are averaged over about an epoch, which steadies the validation."""
+    momentum = 1 - 1 / max(steps, 2)
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=keras.optimizers.Adam(learning_rate, use_ema=True, ema_momentum=momentum),
         loss=keras.losses.BinaryCrossentropy(),
         metrics=[keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="accuracy")],
     )
@@ -243,6 +246,7 @@ def _callbacks(
     done = len(keeper.history)
     callbacks = [
         keras.callbacks.TerminateOnNaN(),
+        keeper.average,
         early,
         slower,
         Replay([early, slower], keeper.history),

@@ -35,6 +35,7 @@ class Client(NotebookClient):
         self.title, self.cell, self.note, self.shown = title, 0, "", 0.0
         self.count = sum(cell.cell_type == "code" for cell in notebook.cells)
         self.on_cell_execute = self._next
+        self.extra_arguments = ["--log-level=ERROR"]
 
     def _next(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
         code = [c for c in self.nb.cells[: cell_index + 1] if c.cell_type == "code"]

@@ -80,6 +80,11 @@ def test_anna_learns_and_leaves_what_a_reader_needs(tmp_path, data):
     assert about["machine"]["backend"] == keras.backend.backend()
     assert {"data", "layers", "parameters"} <= set(about["settings"])
     kept = models.load(run.folder / "best.keras")
+    valid = (data[0]["role"] == "valid").to_numpy()
+    labels = data[0].loc[valid, "label"].to_numpy(dtype=float)
+    chance = kept.predict_on_batch(data[1][valid])[:, 0]
+    loss = -np.log(np.where(labels == 1, chance, 1 - chance)).mean()
+    assert loss == pytest.approx(models.record(run.folder / "best.keras")["val_loss"], rel=0.02)
     images = data[1][:5]
     np.testing.assert_allclose(
         kept.predict_on_batch(images), run.model.predict_on_batch(images), atol=1e-5
@@ -135,8 +140,9 @@ def test_a_worse_epoch_never_overwrites_the_best(tmp_path):
     def keeper(history):
         one = Keeper(tmp_path, history, {})
         model = network()
-        model.compile("adam", "binary_crossentropy")
+        training._compile(model, 1e-3, 10)
         one.set_model(model)
+        one.average.set_model(model)
         return one
 
     first = keeper([])

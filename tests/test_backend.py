@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import anna
+from anna import backend
+
+
+def test_describe_tells_what_a_reader_of_results_needs():
+    told = backend.describe()
+    assert told["keras"] == keras.version()
+    assert told["backend"] == keras.backend.backend()
+    assert told["gpu"] == (", ".join(backend.gpus()) or "none")
+    assert told["precision"] == backend.precision()
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [(9, "mixed_bfloat16"), (8, "mixed_bfloat16"), (7, "mixed_float16")]
+)
+def test_precision_follows_the_gpu(monkeypatch, capability, expected):
+    monkeypatch.setattr(backend, "gpus", lambda: ["some GPU"])
+    monkeypatch.setattr(backend, "_capability", lambda: capability)
+    assert backend.precision() == expected
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow uses it")
+@pytest.mark.parametrize(("native", "expected"), [(True, "mixed_bfloat16"), (False, "float32")])
+def test_precision_follows_the_processor(monkeypatch, native, expected):
+    monkeypatch.setattr(backend, "gpus", list)
+    monkeypatch.setattr(backend, "_multiplies_bfloat16", lambda: native)
+    assert backend.precision() == expected
+
+
+def test_looking_at_data_does_not_load_keras():
+    code = "import sys, anna; anna.cnmc, anna.metrics, anna.plots; print('keras' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"
+
+
+def test_the_package_names_its_parts():
+    for name in anna.__all__:
+        assert getattr(anna, name)
+    assert set(anna.__all__) <= set(dir(anna))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = anna.nothing
+
+
+def test_models_load_without_a_word():
+    code = "import anna; anna.models.build('anna-2020', size=32)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == told.stderr == ""

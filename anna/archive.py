@@ -1,6 +1,7 @@
 """Where a copy of C-NMC lies: in a folder, below it, or in Kaggle's zip."""
 
 import logging
+import re
 import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,7 @@ def find(folder: str | Path) -> Path | None:
         folder: A folder, or Kaggle's zip; a zip is unpacked beside the arrays, once.
     """
     folder = Path(folder)
+    folder = folder.parent if re.fullmatch(r"fold_\d", folder.name) else folder
     folder = folder.parent if folder.name in PARTS else folder
     nearest = _inside(folder)
     if nearest and not (nearest / MARKER).exists():

@@ -162,7 +162,8 @@ def of(cells: pd.DataFrame, *, cache: Path | None = None, progress: bool = True)
     held = set(zip(known.index, known["bytes"], known["modified"], strict=True))
     stale = [path for path in paths if (path, *state(path)) not in held]
     for batch in _measured(stale, progress):
-        known = pd.concat([known.drop(batch["path"], errors="ignore"), batch.set_index("path")])
+        kept = known.drop(batch["path"], errors="ignore")
+        known = pd.concat([part for part in (kept, batch.set_index("path")) if len(part)])
         table = known.sort_index().reset_index()[COLUMNS]
         write_whole(cache, partial(table.to_csv, index=False))
     return known.reindex(cells["path"]).reset_index().set_axis(cells.index)[COLUMNS]

@@ -84,11 +84,14 @@ def load(
 
     Raises:
         ValueError: If size or crop is not a positive whole number.
+        FileNotFoundError: If not one of the files is there.
     """
     for name, value in (("size", size), ("crop", crop)):
         if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a positive whole number. Received: {value!r}")
     paths = cells["path"].tolist()
+    if paths and not any(Path(path).exists() for path in paths):
+        raise FileNotFoundError(f"No image is where the table says. Missing, first: {paths[0]}")
     target = Path(cache) / f"crops_{crop}to{size}_{_key(paths, size, crop)}.npy"
     shape = (len(paths), size, size, 3)
     if not paths:

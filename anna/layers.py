@@ -7,6 +7,30 @@ register = keras.saving.register_keras_serializable("anna")
 
 
 @register
+class FromBytes(keras.layers.Layer):
+    """Returns images as float32, and remembers which crop of a file they are.
+
+    Args:
+        crop: Side of the central square of the file, in its pixels.
+        **kwargs: As of any layer.
+
+    Shapes: uint8 (n, h, w, 3) ↦ float32 (n, h, w, 3) of values 0 to 255.
+    """
+
+    def __init__(self, crop: int = 320, **kwargs):
+        super().__init__(**{"dtype": "float32"} | kwargs)
+        self.crop = crop
+
+    def call(self, x: KerasTensor) -> KerasTensor:
+        """Returns the same values as float32."""
+        return ops.cast(x, "float32")
+
+    def get_config(self) -> dict:
+        """Returns what `from_config` needs."""
+        return super().get_config() | {"crop": self.crop}
+
+
+@register
 class StainJitter(keras.layers.Layer):
     """Changes stain and light of each image at random while training; black stays black.
 
@@ -49,14 +73,15 @@ class StainJitter(keras.layers.Layer):
 class CellMean(keras.layers.Layer):
     """Returns the mean of a map over the cell: [map (n, h, w, c), mask (n, h, w, 1)] ↦ (n, c).
 
-    The mask, 0 to 1, only says where; no gradient flows into it from here.
+    The mask, 0 to 1, only says where; no gradient flows into it from here. A mask of less than one
+    pixel in all counts as one.
     """
 
     def call(self, inputs: list[KerasTensor]) -> KerasTensor:
         """Returns the weighted mean over height and width."""
         values, mask = inputs
         mask = ops.stop_gradient(ops.cast(mask, values.dtype))
-        return ops.sum(values * mask, axis=(1, 2)) / (ops.sum(mask, axis=(1, 2)) + 1.0)
+        return ops.sum(values * mask, axis=(1, 2)) / ops.maximum(ops.sum(mask, axis=(1, 2)), 1.0)
 
 
 @register

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 from keras import KerasTensor, layers, ops
 
 from anna import backend, unet
 from anna.encoders import encoder as published_encoder
-from anna.layers import CellMean, MaskTeacher, StainJitter
+from anna.layers import CellMean, FromBytes, MaskTeacher, StainJitter
 from anna.workspace import write_whole
 
 AUGMENTATIONS = ("flip", "rotate", "shift", "stain")
@@ -34,6 +35,7 @@ def build(
     name: str = "anna",
     size: int = 128,
     *,
+    crop: int = 320,
     augment: bool | tuple[str, ...] = True,
     filters: tuple[int, ...] = FILTERS,
     encoder: str | None = None,
@@ -46,8 +48,10 @@ def build(
     Scaling and augmentation are inside; augmentation acts only while training.
 
     Args:
-        name: "anna", or "anna-2020", which takes none of the options below but `seed`.
+        name: "anna", or "anna-2020", which of the options below takes but `crop` and `seed`.
         size: Side of the images in pixels, divisible by 16 (by 32 with an encoder).
+        crop: Side of the central square of a file that the images show, in its pixels; the network
+            remembers it for `anna.predict.files`.
         augment: All of `AUGMENTATIONS`, none, or some by name.
         filters: Channels of the levels of the U-Net, from half the resolution down.
         encoder: A backbone of `anna.encoders.SCALES` in place of the U-Net's own encoder.
@@ -62,19 +66,15 @@ def build(
         raise ValueError(f"name must be 'anna' or 'anna-2020'. Received: {name!r}")
     if size < 32 or size % (32 if encoder else 16):
         raise ValueError(f"size must be divisible by {32 if encoder else 16}. Received: {size}")
-    wanted = AUGMENTATIONS if augment is True else tuple(augment or ())
-    if unknown := set(wanted) - set(AUGMENTATIONS):
-        raise ValueError(f"augment must be among {AUGMENTATIONS}. Received: {sorted(unknown)}")
     keras.utils.set_random_seed(seed)
+    image = keras.Input((size, size, 3), dtype="uint8", name="pixels")
+    raw = FromBytes(crop, name="to_float")(image)
     if name == "anna-2020":
-        return _anna_2020(size)
+        return keras.Model(image, _anna_2020(raw), name=name)
     with _policy(backend.precision() if precision == "auto" else precision):
-        return _anna(
-            size,
-            wanted,
-            filters,
-            partial(published_encoder, name=encoder, weights=weights) if encoder else None,
-        )
+        seen = _augmented(raw, augment)
+        features = _published(seen, encoder, weights) if encoder else _own(seen, filters)
+        return keras.Model(image, _call(features, seen), name=name)
 
 
 @contextmanager
@@ -87,57 +87,58 @@ def _policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _anna_2020(size: int) -> keras.Model:
-    """Returns the original: a U-Net of 4 filters whose only map is flattened into dense layers.
+def _anna_2020(raw: KerasTensor) -> KerasTensor:
+    """Returns the original's call: a U-Net of 4 filters, its only map flattened into dense layers.
 
     It took BGR pixels of 0 to 255 as they are.
     """
-    image = keras.Input((size, size, 3), dtype="uint8", name="pixels")
-    x = ops.flip(layers.Rescaling(1.0, name="to_float")(image), axis=-1)
+    x = ops.flip(raw, axis=-1)
     x = unet.unet(x, (4, 8, 16, 32, 64), norm=False, dropout=(0.25, 0.5), learned_up=True).decoder
     x = layers.Conv2D(1, 1, activation="sigmoid", name="map")(x)
     x = layers.Flatten(name="flat")(layers.MaxPooling2D(4, name="map_pool")(x))
     for units, rate in ((512, 0.5), (256, 0.5), (128, 0.2)):
         x = layers.Dense(units, activation="relu", name=f"dense{units}")(x)
         x = layers.Dropout(rate, name=f"dense{units}_drop")(x)
-    call = layers.Dense(1, activation="sigmoid", name="probability")(x)
-    return keras.Model(image, call, name="anna-2020")
+    return layers.Dense(1, activation="sigmoid", name="probability")(x)
 
 
-def _anna(size: int, augment: tuple[str, ...], filters: tuple[int, ...], backbone) -> keras.Model:
-    """Returns ours: a U-Net whose evidence, meant over the cell, is the call.
-
-    Bottleneck and decoder each give a map of evidence for ALL. Their sum's mean over the cell, plus
-    a term for the cell's size, is the log-odds. So the map shows exactly where the call came from.
-    """
-    image = keras.Input((size, size, 3), dtype="uint8", name="pixels")
-    seen = layers.Rescaling(1.0, dtype="float32", name="to_float")(image)
-    for layer in _augmenters(augment):
-        seen = layer(seen)
-    if backbone:
-        skips, bottleneck = backbone(seen)
-        widths = tuple(min(16 * 2**level, 128) for level in range(len(skips)))
-        features = unet.Features(bottleneck, unet.decode(bottleneck, skips, widths))
-    else:
-        x = layers.Rescaling(1 / 127.5, -1.0, name="to_unit")(seen)
-        x = layers.Conv2D(filters[0], 3, 2, "same", activation="relu", name="stem")(x)
-        features = unet.unet(x, filters)
-    return keras.Model(image, _call(features, seen), name="anna")
-
-
-def _augmenters(names: tuple[str, ...]) -> list[keras.layers.Layer]:
-    black = {"fill_mode": "constant", "fill_value": 0.0, "dtype": "float32"}
+def _augmented(raw: KerasTensor, augment: bool | tuple[str, ...]) -> KerasTensor:
+    names = AUGMENTATIONS if augment is True else tuple(augment or ())
+    if unknown := set(names) - set(AUGMENTATIONS):
+        raise ValueError(f"augment must be among {AUGMENTATIONS}. Received: {sorted(unknown)}")
+    black = {"fill_mode": "constant", "fill_value": 0.0}
     known = {
-        "flip": lambda: layers.RandomFlip("horizontal_and_vertical", dtype="float32", name="flip"),
-        "rotate": lambda: layers.RandomRotation(0.5, name="rotate", **black),
-        "shift": lambda: layers.RandomTranslation(0.06, 0.06, name="shift", **black),
-        "stain": lambda: StainJitter(dtype="float32", name="stain"),
+        "flip": partial(layers.RandomFlip, "horizontal_and_vertical"),
+        "rotate": partial(layers.RandomRotation, 0.5, **black),
+        "shift": partial(layers.RandomTranslation, 0.06, 0.06, **black),
+        "stain": StainJitter,
     }
-    return [known[name]() for name in AUGMENTATIONS if name in names]
+    for name in AUGMENTATIONS:
+        raw = known[name](name=name, dtype="float32")(raw) if name in names else raw
+    return raw
+
+
+def _own(seen: KerasTensor, filters: tuple[int, ...]) -> unet.Features:
+    """Returns the features of a U-Net from half the resolution down: full resolution costs most."""
+    x = layers.Rescaling(1 / 127.5, -1.0, name="to_unit")(seen)
+    x = layers.Conv2D(filters[0], 3, 2, "same", activation="relu", name="stem")(x)
+    return unet.unet(x, filters)
+
+
+def _published(seen: KerasTensor, name: str, weights: str | Path | None) -> unet.Features:
+    """Returns the features of a U-Net whose encoder is a published backbone."""
+    skips, bottleneck = published_encoder(seen, name, weights)
+    widths = tuple(min(16 * 2**level, 128) for level in range(len(skips)))
+    return unet.Features(bottleneck, unet.decode(bottleneck, skips, widths))
 
 
 def _call(features: unet.Features, seen: KerasTensor) -> KerasTensor:
-    """Returns the probability from the features; the layers `mask` and `evidence` are the maps."""
+    """Returns the probability from the features; the layers `mask` and `evidence` are the maps.
+
+    Bottleneck and decoder each give a map of evidence for ALL. Their sum's mean over the cell, plus
+    a term for the cell's size, is the log-odds: but for its size, the map shows where the call came
+    from.
+    """
     mask = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="mask_raw")(
         features.decoder
     )
@@ -202,6 +203,35 @@ def record(path: str | Path) -> dict:
     """Returns the record that `save` put into a `.keras` file, empty if it has none."""
     with zipfile.ZipFile(path) as archive:
         return json.loads(archive.read(_RECORD)) if _RECORD in archive.namelist() else {}
+
+
+def crop_of(model: keras.Model) -> int:
+    """Returns the side of the central square of a file that a network was built for, in pixels.
+
+    Raises:
+        ValueError: If the model is none of `build`.
+    """
+    for layer in model.layers:
+        if isinstance(layer, FromBytes):
+            return layer.crop
+    raise ValueError(f"The model does not tell its crop; give crop=. Received: {model.name}")
+
+
+def augmented(model: keras.Model, pixels: np.ndarray, only: str | None = None) -> np.ndarray:
+    """Returns images as a network sees them while training, uint8 like `pixels`.
+
+    Each call draws anew, which moves the network's own random state on.
+
+    Args:
+        model: As `build` returns it.
+        pixels: uint8 (n, size, size, 3) RGB.
+        only: One of `AUGMENTATIONS`; by default all that the network has.
+    """
+    seen = ops.cast(pixels, "float32")
+    for layer in model.layers:
+        if layer.name in AUGMENTATIONS and only in (None, layer.name):
+            seen = layer(seen, training=True)
+    return ops.convert_to_numpy(seen).round().clip(0, 255).astype(np.uint8)
 
 
 def load(path: str | Path) -> keras.Model:

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from anna import images
 from anna.facts import ImageError
+from anna.models import crop_of
 
 log = logging.getLogger(__name__)
 ENDINGS = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -106,7 +107,7 @@ def files(
     model: keras.Model,
     paths: Iterable[str | os.PathLike],
     *,
-    crop: int = images.CROP,
+    crop: int | None = None,
     batch_size: int = 32,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -118,12 +119,12 @@ def files(
     Args:
         model: Trained.
         paths: Files and folders; each image shows one cell, centred, at C-NMC's magnification.
-        crop: Side of the central square that the model was trained on, in pixels of the file.
+        crop: Side of the central square to judge, in pixels of the file; the model's own if None.
         batch_size: Images a batch.
         progress: Whether to show a bar.
     """
-    wanted = [os.fspath(path) for path in paths]
-    listed = [file for path in wanted for file in _listed(Path(path))]
+    crop = crop or crop_of(model)
+    listed = [file for path in paths for file in _listed(Path(path))]
     rows, waiting = [], []
     for path in tqdm(listed, "judging files", unit="file", disable=not progress):
         row = {"path": str(path), "probability": np.nan, "problem": None}

@@ -245,6 +245,14 @@ def check(cells: pd.DataFrame) -> None:
         raise LeakError(f"People stand on two sides of the split. Received: {leaks.to_dict()}")
 
 
+def tested_on(cells: pd.DataFrame) -> str:
+    """Returns in words which people the role "test" holds."""
+    splits = set(cells.loc[cells["role"] == "test", "split"])
+    if splits == {"prelim"}:
+        return "the preliminary test set"
+    return "people held out of the training set" if splits else "nobody"
+
+
 def listed(cells: pd.DataFrame) -> pd.DataFrame:
     """Returns images and people by role and class: columns `role`, `class`, `images`, `people`."""
     kind = cells["label"].map({1: "ALL", 0: "HEM"}).astype(object).fillna("no label")

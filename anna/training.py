@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from anna import backend, splits
+from anna import backend, splits, tables
 from anna.batches import Batches
 from anna.keeping import Keeper, Progress, Replay
 from anna.models import record
@@ -73,7 +73,7 @@ def fit(
         pixels: uint8 (n, size, size, 3); row i is `cells.iloc[i]`.
         cells: As `anna.splits.assign` returns it.
         folder: Where the run is kept.
-        epochs: At most so many.
+        epochs: At most so many; a run that has more already keeps them.
         batch_size: Images a batch.
         learning_rate: Of Adam, at the start.
         patience: Epochs without a smaller validation loss before training stops.
@@ -82,7 +82,8 @@ def fit(
 
     Raises:
         anna.splits.LeakError: If a person is on two sides.
-        ValueError: If pixels do not belong to cells, or a class is missing on a side.
+        ValueError: If pixels do not belong to cells, a class is missing on a side, or a new run
+            would begin from trained weights.
         TrainingError: If the loss is no longer a number.
     """
     folder = Path(folder)
@@ -95,6 +96,10 @@ def fit(
     }
     history = _open(folder, settings, cells)
     done = len(history)
+    if not done and getattr(model, "optimizer", None) and int(model.optimizer.iterations):
+        raise ValueError(
+            f"Build the network again; its weights are trained. Received: {model.name}"
+        )
     if done < epochs and not _ended(history, patience):
         learners = _batches(pixels, cells, "train", batch_size, seed=seed, epoch=done)
         judges = _batches(pixels, cells, "valid", batch_size)
@@ -148,9 +153,13 @@ def _check(model: keras.Model, pixels: np.ndarray, cells: pd.DataFrame) -> None:
 
 
 def _settings(model: keras.Model, cells: pd.DataFrame, pixels: np.ndarray) -> dict:
-    """Returns what makes two runs the same run: the network and the data, as hashes and facts."""
+    """Returns what makes two runs the same run: the network and the data, as hashes and facts.
+
+    Names are numbered anew in each process, and the dtype follows the machine: neither counts.
+    """
+    own = ("name", "dtype")
     layers = [
-        [type(layer).__name__, {k: v for k, v in layer.get_config().items() if k != "name"}]
+        [type(layer).__name__, {k: v for k, v in layer.get_config().items() if k not in own}]
         for layer in model.layers
     ]
     used = cells[cells["role"].isin(["train", "valid"])]
@@ -256,6 +265,32 @@ def _callbacks(
         logs = str(keeper.folder / "logs")
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
     return callbacks + ([Progress(done, epochs, keeper.folder.name)] if progress else [])
+
+
+def check(folder: str | Path, cells: pd.DataFrame) -> None:
+    """Checks that a run has learnt and validated on the very people who do so in `cells`.
+
+    Args:
+        folder: Of a run of `fit`.
+        cells: As `anna.splits.assign` returns it.
+
+    Raises:
+        FileNotFoundError: If there is no run in the folder.
+        anna.splits.LeakError: If the run is of another split or of other labels.
+    """
+    path = Path(folder) / "split.csv"
+    if not (path.is_file() and (Path(folder) / "best.keras").is_file()):
+        raise FileNotFoundError(f"No trained network is here; train it first. Missing: {folder}")
+    columns = ["name", "label", "role"]
+    then, now = (
+        set(table.loc[table["role"].isin(["train", "valid"]), columns].itertuples(index=False))
+        for table in (tables.read(path), cells)
+    )
+    if then != now:
+        raise splits.LeakError(
+            "The network was trained on another split: train it again. "
+            f"Received: {folder}, of which {len(then ^ now)} images differ"
+        )
 
 
 def cross_validate(

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class Workspace:
 
         Raises:
             FileNotFoundError: If `ANNA_INPUT` names nothing that exists.
+            ValueError: If it names a file that is no zip, or a zip cut off.
         """
         home, local = _home()
         source = Path(os.environ.get("ANNA_INPUT") or home / "input").expanduser().resolve()
@@ -42,6 +44,8 @@ class Workspace:
                 "ANNA_INPUT must name the folder (or Kaggle's zip) that holds C-NMC. "
                 f"Received: {os.environ['ANNA_INPUT']}"
             )
+        if source.is_file() and not zipfile.is_zipfile(source):
+            raise ValueError(f"ANNA_INPUT is no whole zip; fetch it again. Received: {source}")
         arrays = local / "arrays" if local else output / "arrays"
         workspace = cls(source, output, arrays)
         for folder in (arrays, workspace.csv, workspace.models, workspace.viz):

@@ -93,6 +93,13 @@ def set_parameters(notebook: nbformat.NotebookNode, settings: dict[str, object])
             return
 
 
+def known_settings() -> set[str]:
+    """Returns the names of the settings of all notebooks."""
+    notebooks = [nbformat.read(path, as_version=4) for path in HERE.glob("[0-9]_*.ipynb")]
+    cells = [c for n in notebooks for c in n.cells if "parameters" in c.metadata.get("tags", [])]
+    return {name for c in cells for name in re.findall(r"^(\w+) *=", c.source, re.MULTILINE)}
+
+
 def freeze_bars(notebook: nbformat.NotebookNode) -> None:
     """Replaces progress bars, which only a live page can show, by their last text."""
     states = notebook.metadata.pop("widgets", {}).get(
@@ -123,10 +130,16 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="notebooks, by default all in order")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other settings")
     asked = parser.parse_args()
-    names = asked.names or sorted(path.stem for path in HERE.glob("[0-9]_*.ipynb"))
     settings = {key: value_of(text) for key, _, text in (each.partition("=") for each in asked.set)}
+    unknown = set(settings) - known_settings()
+    if unknown or len(settings) < len(asked.set):
+        known = ", ".join(sorted(known_settings()))
+        parser.error(f"settings are NAME=VALUE, names {known}. Received: {asked.set}")
+    for place in ("ANNA_INPUT", "ANNA_OUTPUT"):  # the notebooks run in a folder of their own
+        if os.environ.get(place):
+            os.environ[place] = str(Path(os.environ[place]).expanduser().resolve())
     folder, began = Workspace.locate().output / "notebooks", time.monotonic()
-    for name in names:
+    for name in asked.names or sorted(path.stem for path in HERE.glob("[0-9]_*.ipynb")):
         start = time.monotonic()
         try:
             execute(name, settings, folder)

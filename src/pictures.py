@@ -66,11 +66,12 @@ def held_out(ws: anna.Workspace) -> list[Path]:
 
 def of_people(path: Path) -> str:
     """Returns the scores on real people held out, as Markdown."""
-    people = path.parent.name
+    run = json.loads((path.parent / "about.json").read_text())
     rows = anna.tables.read(path).rename(columns={"metric": ""}).to_dict("records")
     about = (
-        f"`python benchmarks/people.py` on **real cells**, learning from fold_1 and four people of "
-        f"fold_0, judged on people held out (subjects, size, seed: {people}):"
+        f"`python benchmarks/people.py --test {' '.join(run['test'])}` on **real cells**: "
+        f"{run['cells']:,} cells of {len(run['learn'])} other people teach and validate, at most "
+        f"{run['epochs']} epochs at {run['size']} pixels, seed {run['seed']}."
     )
     return f"{about}\n\n{table(rows)}"
 

@@ -110,7 +110,7 @@ def test_the_call_is_the_mean_evidence_plus_size():
     cells = pixels(4)
     maps = predict.maps(model, cells)
     mask, evidence = maps["mask"].astype(float), maps["evidence"].astype(float)
-    mean = (mask * evidence).sum(axis=(1, 2)) / (mask.sum(axis=(1, 2)) + 1)
+    mean = (mask * evidence).sum(axis=(1, 2)) / np.maximum(mask.sum(axis=(1, 2)), 1)
     weight, bias = (w.item() for w in model.get_layer("size_evidence").get_weights())
     logit = mean + weight * np.log(mask.mean(axis=(1, 2)) + 0.01) + bias
     expected = 1 / (1 + np.exp(-logit))
@@ -129,11 +129,30 @@ def test_stain_jitter_keeps_black_and_range():
     assert ratio.std() > 0.05
 
 
+def test_augmented_shows_what_training_sees():
+    model = models.build("anna", **SMALL)
+    cells = pixels(2)
+    seen = models.augmented(model, cells)
+    assert (seen.shape, seen.dtype) == (cells.shape, cells.dtype)
+    assert (seen != cells).any()
+    stained = models.augmented(model, cells, "stain")
+    np.testing.assert_array_equal(stained.max(axis=-1) > 0, cells.max(axis=-1) > 0)
+
+
+def test_the_crop_travels_with_the_model(tmp_path):
+    path = models.save(models.build("anna", crop=256, **SMALL), tmp_path / "m.keras")
+    assert models.crop_of(models.load(path)) == 256
+    assert models.crop_of(models.build("anna-2020", size=32)) == 320
+    plain = keras.Sequential([keras.Input((2,)), layers.Dense(1)], name="plain")
+    with pytest.raises(ValueError, match="Received: plain"):
+        models.crop_of(plain)
+
+
 def test_cell_mean_by_hand():
     values = np.arange(8, dtype="float32").reshape(1, 2, 2, 2)
     mask = np.array([[[1.0], [0.0]], [[0.0], [1.0]]], "float32")[None]
     found = keras.ops.convert_to_numpy(CellMean()([values, mask]))
-    np.testing.assert_allclose(found, [[(0 + 6) / 3, (1 + 7) / 3]])
+    np.testing.assert_allclose(found, [[3.0, 4.0]])
 
 
 def test_mask_teacher_drops_scraps_and_teaches_only_while_training():

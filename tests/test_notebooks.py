@@ -15,7 +15,7 @@ import anna
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("1_eda", "2_preprocessing", "3_training", "4_test")
-QUICK = ["size=32", "epochs=1", "sample_cells=60", "resamples=50"]
+QUICK = ["size=32", "epochs=1", "sample_cells=60", "resamples=50"]  # as few as will do
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,9 @@ def execute():
 
 
 def run(tmp_path, *arguments):
-    places = {"ANNA_INPUT": str(tmp_path / "input"), "ANNA_OUTPUT": str(tmp_path / "output")}
-    command = [sys.executable, ROOT / "notebooks" / "execute.py", *arguments, "--set", *QUICK]
+    places = {"ANNA_INPUT": "input", "ANNA_OUTPUT": "output"}  # relative to where one stands
+    settings = [] if "--set" in arguments else ["--set", *QUICK]
+    command = [sys.executable, ROOT / "notebooks" / "execute.py", *arguments, *settings]
     return subprocess.run(
         command, cwd=tmp_path, env=os.environ | places, capture_output=True, text=True, check=False
     )
@@ -98,11 +99,18 @@ def check_results(output, results):
 
 
 def test_one_fold_alone_runs_to_the_end(tmp_path):
-    root = anna.sample.write(tmp_path / "input", cells=120, progress=False)
-    for part in ("validation_data", "testing_data", "training_data/fold_0", "training_data/fold_2"):
+    root = anna.sample.write(tmp_path / "input", cells=300, progress=False)
+    indexed = anna.cnmc.index(root)
+    people = anna.splits.groups(indexed).groupby([indexed["fold"], indexed["label"]]).nunique()
+    fold = people.unstack().min(axis=1).idxmax()
+    assert people.unstack().min(axis=1).max() >= 3
+    gone = [f"training_data/fold_{n}" for n in {0, 1, 2} - {fold}]
+    for part in ("validation_data", "testing_data", *gone):
         (root / part).rename(tmp_path / part.replace("/", "_"))
     ran = run(tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    results = json.loads((tmp_path / "output" / "results.json").read_text())
+    assert results["data"]["tested on"] == "people held out of the training set"
     cells = anna.tables.read(tmp_path / "output" / "csv" / "prepared.csv")
     assert set(cells["role"]) == {"train", "valid", "test"}
 
@@ -113,6 +121,14 @@ def test_a_failing_cell_is_told_and_kept(tmp_path):
     assert ran.returncode == 1
     assert "Run the notebook before this one" in ran.stdout
     assert "cells.csv" in (tmp_path / "output" / "notebooks" / "2_preprocessing.html").read_text()
+
+
+def test_a_misspelt_setting_is_told(tmp_path):
+    (tmp_path / "input").mkdir()
+    ran = run(tmp_path, "--set", "epoch=3")
+    assert ran.returncode == 2
+    assert "epochs" in ran.stderr
+    assert "epoch=3" in ran.stderr
 
 
 def test_settings_are_put_after_those_of_the_notebook(execute):

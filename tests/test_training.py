@@ -237,6 +237,32 @@ def test_test_people_change_nothing(tmp_path, data):
     pd.testing.assert_frame_equal(one.history, other.history)
 
 
+def test_a_run_is_of_the_split_that_it_is_judged_with(tmp_path, data):
+    cells, _ = data
+    fit(tmp_path / "run", data, epochs=1)
+    training.check(tmp_path / "run", cells)
+    other = cells.assign(role=cells["role"].replace({"valid": "test", "test": "valid"}))
+    with pytest.raises(splits.LeakError, match=r"train it again.*32 images differ"):
+        training.check(tmp_path / "run", other)
+    with pytest.raises(FileNotFoundError, match="elsewhere"):
+        training.check(tmp_path / "elsewhere", cells)
+
+
+def test_a_new_run_does_not_begin_from_trained_weights(tmp_path, data):
+    model = network()
+    fit(tmp_path / "one", data, model, epochs=1)
+    with pytest.raises(ValueError, match=r"Build the network again.*Received: small"):
+        fit(tmp_path / "two", data, model, epochs=1)
+
+
+def test_another_machine_goes_on_with_the_same_run(tmp_path, data):
+    options = {"size": SIZE, "filters": (4, 8, 8)}
+    fit(tmp_path, data, models.build("anna", precision="float32", **options), epochs=1)
+    half = models.build("anna", precision="mixed_bfloat16", **options)
+    run = fit(tmp_path, data, half, epochs=2)
+    assert (len(run.history), run.new_epochs) == (2, 1)
+
+
 def test_class_weights_make_classes_count_alike():
     labels = np.array([1.0] * 6 + [0.0] * 2)
     batches = Batches(np.zeros((8, 2, 2, 3), np.uint8), labels, np.arange(8))

@@ -133,3 +133,10 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
         write_whole(target, write)
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["table.csv"]  # noqa: PTH208
+
+
+def test_a_file_that_is_no_zip_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 and no more")
+    monkeypatch.setenv("ANNA_INPUT", str(tmp_path / "cut.zip"))
+    with pytest.raises(ValueError, match=r"Received: .*cut\.zip"):
+        Workspace.locate()

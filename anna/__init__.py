@@ -20,6 +20,7 @@ _PARTS = (
     "predict",
     "published",
     "report",
+    "runs",
     "sample",
     "splits",
     "tables",
@@ -29,7 +30,7 @@ _PARTS = (
 __all__ = ["Workspace", *_PARTS]
 
 
-_WITH_KERAS = ("models", "predict", "training", "unet")
+_WITH_KERAS = ("models", "predict", "runs", "training", "unet")
 
 
 def __getattr__(name: str):

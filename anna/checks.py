@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+CLASSES = ("HEM", "ALL")
+
 
 def scorable(found: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Returns the rows that have label and probability, as int and float64.

@@ -98,7 +98,7 @@ def load(
         return np.empty(shape, np.uint8)
     if not _whole(target, shape):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _make(target, shape, paths, crop, progress)
+        _make(target, shape, paths, crop=crop, progress=progress)
     return np.load(target, mmap_mode="r", allow_pickle=False)
 
 
@@ -121,7 +121,7 @@ def _whole(target: Path, shape: tuple[int, ...]) -> bool:
 
 
 def _make(
-    target: Path, shape: tuple[int, ...], paths: list[str], crop: int, progress: bool
+    target: Path, shape: tuple[int, ...], paths: list[str], *, crop: int, progress: bool
 ) -> None:
     """Fills the cache under a temporary name, noting after each chunk how far it is."""
     part, note = target.with_suffix(".part"), target.with_suffix(".done")

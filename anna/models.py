@@ -191,12 +191,12 @@ def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Pa
     One file holds both, so that a model and what is said of it cannot come apart.
     """
 
-    def write(part: Path) -> None:
+    def _write(part: Path) -> None:
         model.save(part)
         with zipfile.ZipFile(part, "a") as archive:
             archive.writestr(_RECORD, json.dumps(record or {}, indent=1))
 
-    return write_whole(Path(path), write)
+    return write_whole(Path(path), _write)
 
 
 def record(path: str | Path) -> dict:

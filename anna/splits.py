@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold
 
 from anna import facts, tables
+from anna.folds import fold_of, people_by_class
 from anna.workspace import write_whole
 
 log = logging.getLogger(__name__)
@@ -143,15 +143,10 @@ def _roles(
 def _part(cells: pd.DataFrame, among: np.ndarray, seed: int, share: float) -> np.ndarray:
     """Returns which images, about `share` of those in `among`, stand apart with their people."""
     table = cells[among]
-    folds = fold_of(table, k=max(2, min(round(1 / share), _people(table).min())), seed=seed)
+    folds = fold_of(table, k=max(2, min(round(1 / share), people_by_class(table).min())), seed=seed)
     apart = np.zeros(len(cells), bool)
     apart[np.flatnonzero(among)[folds == _fullest(table, folds)]] = True
     return apart
-
-
-def _people(table: pd.DataFrame) -> pd.Series:
-    """Returns the number of people of HEM (0) and of ALL (1)."""
-    return table.groupby("label")["group"].nunique().reindex([0, 1], fill_value=0)
 
 
 def _fullest(table: pd.DataFrame, folds: np.ndarray) -> int:
@@ -159,40 +154,8 @@ def _fullest(table: pd.DataFrame, folds: np.ndarray) -> int:
     ratio = (table["label"] == 1).mean()
     ranks = {}
     for fold, part in table.groupby(folds):
-        ranks[fold] = (-_people(part).min(), abs((part["label"] == 1).mean() - ratio))
+        ranks[fold] = (-people_by_class(part).min(), abs((part["label"] == 1).mean() - ratio))
     return min(ranks, key=ranks.get)
-
-
-def fold_of(cells: pd.DataFrame, *, k: int = 5, seed: int = 0) -> np.ndarray:
-    """Returns the fold 0 to k-1 of each image, int, for cross-validation over people.
-
-    No person is in two folds; classes are spread as evenly as whole people allow. Of twenty ways of
-    scikit-learn's `StratifiedGroupKFold` the one with the most even classes is taken.
-
-    Args:
-        cells: Labelled rows, with `label` and `group`.
-        k: Number of folds; at most the number of people of the smaller class.
-        seed: Of the twenty ways.
-
-    Raises:
-        ValueError: If a class has fewer than k people.
-    """
-    label = cells["label"].to_numpy(dtype=int)
-    people = _people(cells)
-    if people.min() < k:
-        raise ValueError(
-            f"Each class needs {k} people or more to be split. "
-            f"Received: {people[1]} of ALL, {people[0]} of HEM"
-        )
-    ways = []
-    for way in range(20):
-        splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed * 1000 + way)
-        fold = np.zeros(len(cells), int)
-        for number, (_, part) in enumerate(splitter.split(label, label, cells["group"])):
-            fold[part] = number
-        counts = np.array([np.bincount(fold[label == kind], minlength=k) for kind in (0, 1)])
-        ways.append((_unevenness(counts), way, fold))
-    return min(ways, key=lambda each: each[:2])[2]
 
 
 def rotations(
@@ -218,11 +181,6 @@ def rotations(
         table = cells.assign(role=role)
         check(table)
         yield table
-
-
-def _unevenness(counts: np.ndarray) -> float:
-    """Returns the largest relative shortfall of a class in a fold, from counts (2, k)."""
-    return float((1 - counts * counts.shape[1] / counts.sum(axis=1, keepdims=True)).max())
 
 
 def check(cells: pd.DataFrame) -> None:

@@ -1,23 +1,18 @@
 """Fit, resume, cross-validate."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 
-from anna import backend, splits, tables
+from anna import backend, runs, splits
 from anna.batches import Batches
 from anna.keeping import Keeper, Progress, Replay
 from anna.models import record
-from anna.workspace import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -88,39 +83,53 @@ def fit(
     """
     folder = Path(folder)
     _check(model, pixels, cells)
-    settings = _settings(model, cells, pixels) | {
+    settings = runs.identity(model, cells, pixels) | {
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "patience": patience,
         "seed": seed,
     }
-    history = _open(folder, settings, cells)
+    history = runs.opened(folder, settings, cells)
     done = len(history)
     if not done and getattr(model, "optimizer", None) and int(model.optimizer.iterations):
         raise ValueError(
             f"Build the network again; its weights are trained. Received: {model.name}"
         )
     if done < epochs and not _ended(history, patience):
-        learners = _batches(pixels, cells, "train", batch_size, seed=seed, epoch=done)
-        judges = _batches(pixels, cells, "valid", batch_size)
-        _compile(model, learning_rate, len(learners))
-        if done:
-            log.info("%s: goes on after epoch %d", folder, done)
-            model.load_weights(folder / "last.keras")
         keeper = Keeper(folder, history, settings)
-        _run(
-            model,
-            keeper,
-            x=learners,
-            validation_data=judges,
-            class_weight=_class_weights(learners),
-            initial_epoch=done,
-            epochs=epochs,
-            callbacks=_callbacks(keeper, patience, epochs, progress),
-        )
+        _go_on(model, pixels, cells, keeper, epochs=epochs, progress=progress)
     model.load_weights(folder / "best.keras")
     best = record(folder / "best.keras")
     return Run(folder, model, pd.DataFrame(history), best["epoch"], len(history) - done)
+
+
+def _go_on(
+    model: keras.Model,
+    pixels: np.ndarray,
+    cells: pd.DataFrame,
+    keeper: Keeper,
+    *,
+    epochs: int,
+    progress: bool,
+) -> None:
+    """Trains from the epoch after those that the keeper has kept."""
+    asked, done = keeper.settings, len(keeper.history)
+    size = asked["batch_size"]
+    learners = _batches(pixels, cells, "train", size, seed=asked["seed"], epoch=done)
+    _compile(model, asked["learning_rate"], len(learners))
+    if done:
+        log.info("%s: goes on after epoch %d", keeper.folder, done)
+        model.load_weights(keeper.folder / "last.keras")
+    _run(
+        model,
+        keeper,
+        x=learners,
+        validation_data=_batches(pixels, cells, "valid", size),
+        class_weight=_class_weights(learners),
+        initial_epoch=done,
+        epochs=epochs,
+        callbacks=_callbacks(keeper, asked["patience"], epochs, progress),
+    )
 
 
 def _run(model: keras.Model, keeper: Keeper, **options) -> None:
@@ -150,68 +159,6 @@ def _check(model: keras.Model, pixels: np.ndarray, cells: pd.DataFrame) -> None:
         counts = cells.loc[cells["role"] == role, "label"].value_counts()
         if set(counts.index) != {0, 1}:
             raise ValueError(f"Role {role!r} needs both classes. Received: {counts.to_dict()}")
-
-
-def _settings(model: keras.Model, cells: pd.DataFrame, pixels: np.ndarray) -> dict:
-    """Returns what makes two runs the same run: the network and the data, as hashes and facts.
-
-    Names are numbered anew in each process, and the dtype follows the machine: neither counts.
-    """
-    own = ("name", "dtype")
-    layers = [
-        [type(layer).__name__, {k: v for k, v in layer.get_config().items() if k not in own}]
-        for layer in model.layers
-    ]
-    used = cells[cells["role"].isin(["train", "valid"])]
-    data = hashlib.blake2b(
-        used[["name", "label", "role"]].to_csv(index=False).encode(), digest_size=8
-    )
-    for start in range(0, len(pixels), 1024):
-        data.update(np.ascontiguousarray(pixels[start : start + 1024]))
-    return {
-        "network": model.name,
-        "size": model.input_shape[1],
-        "parameters": model.count_params(),
-        "layers": _hash(json.dumps(layers, default=str).encode()),
-        "data": data.hexdigest(),
-        "drawn": bool(cells["drawn"].any()),
-    }
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
-
-
-def _open(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
-    """Returns the history of the run in the folder; begins one if none has these settings."""
-    last = folder / "last.keras"
-    if last.is_file():
-        kept = record(last)
-        differ = sorted(k for k in settings if kept.get("settings", {}).get(k) != settings[k])
-        if not differ:
-            return kept["history"]
-        aside = _free(folder)
-        log.warning("%s is a run with other %s: moved to %s", folder, ", ".join(differ), aside.name)
-        folder.replace(aside)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "best.keras").unlink(missing_ok=True)
-    about = {"settings": settings, "machine": backend.describe(), "started": _now()}
-    text = json.dumps(about, indent=1)
-    write_whole(folder / "settings.json", lambda part: part.write_text(text, encoding="utf-8"))
-    split = cells[["name", "subject", "group", "label", "role"]]
-    write_whole(folder / "split.csv", partial(split.to_csv, index=False))
-    return []
-
-
-def _free(folder: Path) -> Path:
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.before-{number}")).exists():
-        number += 1
-    return aside
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _ended(history: list[dict], patience: int) -> bool:
@@ -265,32 +212,6 @@ def _callbacks(
         logs = str(keeper.folder / "logs")
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
     return callbacks + ([Progress(done, epochs, keeper.folder.name)] if progress else [])
-
-
-def check(folder: str | Path, cells: pd.DataFrame) -> None:
-    """Checks that a run has learnt and validated on the very people who do so in `cells`.
-
-    Args:
-        folder: Of a run of `fit`.
-        cells: As `anna.splits.assign` returns it.
-
-    Raises:
-        FileNotFoundError: If there is no run in the folder.
-        anna.splits.LeakError: If the run is of another split or of other labels.
-    """
-    path = Path(folder) / "split.csv"
-    if not (path.is_file() and (Path(folder) / "best.keras").is_file()):
-        raise FileNotFoundError(f"No trained network is here; train it first. Missing: {folder}")
-    columns = ["name", "label", "role"]
-    then, now = (
-        set(table.loc[table["role"].isin(["train", "valid"]), columns].itertuples(index=False))
-        for table in (tables.read(path), cells)
-    )
-    if then != now:
-        raise splits.LeakError(
-            "The network was trained on another split: train it again. "
-            f"Received: {folder}, of which {len(then ^ now)} images differ"
-        )
 
 
 def cross_validate(

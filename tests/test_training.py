@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anna import models, splits, training
+from anna import models, runs, splits, training
 from anna.batches import Batches
 from anna.keeping import Keeper
 
@@ -240,12 +240,12 @@ def test_test_people_change_nothing(tmp_path, data):
 def test_a_run_is_of_the_split_that_it_is_judged_with(tmp_path, data):
     cells, _ = data
     fit(tmp_path / "run", data, epochs=1)
-    training.check(tmp_path / "run", cells)
+    runs.check(tmp_path / "run", cells)
     other = cells.assign(role=cells["role"].replace({"valid": "test", "test": "valid"}))
     with pytest.raises(splits.LeakError, match=r"train it again.*32 images differ"):
-        training.check(tmp_path / "run", other)
+        runs.check(tmp_path / "run", other)
     with pytest.raises(FileNotFoundError, match="elsewhere"):
-        training.check(tmp_path / "elsewhere", cells)
+        runs.check(tmp_path / "elsewhere", cells)
 
 
 def test_a_new_run_does_not_begin_from_trained_weights(tmp_path, data):

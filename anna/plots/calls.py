@@ -76,7 +76,7 @@ def evidence(
     for column, image, mask, map_, title in zip(
         axes.T, pixels, masks, evidence, titles, strict=True
     ):
-        shown = _evidence_column(column, image, mask, map_, limit or 1.0)
+        shown = _evidence_column(column, image, mask, map_, limit=limit or 1.0)
         column[0].set_title(title, fontsize=10, loc="center")
     for one, name in zip(axes[:, 0], ("cell", "mask", "evidence"), strict=True):
         one.set_ylabel(name)
@@ -88,7 +88,7 @@ def evidence(
 
 
 def _evidence_column(
-    axes: np.ndarray, image: np.ndarray, mask: np.ndarray, evidence: np.ndarray, limit: float
+    axes: np.ndarray, image: np.ndarray, mask: np.ndarray, evidence: np.ndarray, *, limit: float
 ):
     height, width = image.shape[:2]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)

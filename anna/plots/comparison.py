@@ -34,7 +34,7 @@ def learning_curves(histories: dict[str, pd.DataFrame], *, drawn: bool = False) 
     colours = style.colour_of(histories)
     for one, name in zip(axes[0], panels, strict=True):
         for model, history in histories.items():
-            _curve(one, history, name, colours[model], model)
+            _curve(one, history, name, colour=colours[model], model=model)
         title = {"auc": "AUC", "learning_rate": "learning rate"}.get(name, name)
         one.set(xlabel="epoch", title=title[0].upper() + title[1:])
         one.xaxis.get_major_locator().set_params(integer=True)
@@ -111,7 +111,7 @@ def label_order(table: pd.DataFrame, *, drawn: bool = False) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, history: pd.DataFrame, name: str, colour: str, model: str) -> None:
+def _curve(axes: Axes, history: pd.DataFrame, name: str, *, colour: str, model: str) -> None:
     if name == "learning_rate":
         axes.step(history["epoch"], history[name], color=colour, where="mid")
         return

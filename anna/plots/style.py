@@ -52,7 +52,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """
 
     @functools.wraps(draw)
-    def closed(*args, **kwargs) -> Figure:
+    def _closed(*args, **kwargs) -> Figure:
         before = set(plt.get_fignums())
         try:
             with plt.rc_context(RC):
@@ -61,7 +61,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             for number in set(plt.get_fignums()) - before:
                 plt.close(number)
 
-    return closed
+    return _closed
 
 
 def save(figure: Figure, path: Path | str) -> Path:

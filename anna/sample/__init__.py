@@ -75,13 +75,13 @@ def _draw_all(table: pd.DataFrame, root: Path, seed: int, progress: bool) -> Non
     for folder in {(root / path).parent for path in table["path"]}:
         folder.mkdir(parents=True)
 
-    def one(row) -> None:
+    def _one(row) -> None:
         pixels = drawing.draw(row.donor, cell_rng(seed, row.key), _SIDES[row.split])
         (root / row.path).write_bytes(_bmp(pixels, row.split))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = list(table.itertuples(index=False))
-        done = pool.map(one, rows)
+        done = pool.map(_one, rows)
         try:
             for _ in tqdm(done, "drawing cells", len(rows), unit="cell", disable=not progress):
                 pass

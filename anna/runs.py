@@ -1,0 +1,106 @@
+"""What a training is on disk: whose it is, whether it goes on, and which split it has learnt."""
+
+import hashlib
+import json
+import logging
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from anna import backend, splits, tables
+from anna.models import record
+from anna.workspace import write_whole
+
+log = logging.getLogger(__name__)
+
+
+def check(folder: str | Path, cells: pd.DataFrame) -> None:
+    """Checks that a run has learnt and validated on the very people who do so in `cells`.
+
+    Args:
+        folder: Of a run of `fit`.
+        cells: As `anna.splits.assign` returns it.
+
+    Raises:
+        FileNotFoundError: If there is no run in the folder.
+        anna.splits.LeakError: If the run is of another split or of other labels.
+    """
+    path = Path(folder) / "split.csv"
+    if not (path.is_file() and (Path(folder) / "best.keras").is_file()):
+        raise FileNotFoundError(f"No trained network is here; train it first. Missing: {folder}")
+    columns = ["name", "label", "role"]
+    then, now = (
+        set(table.loc[table["role"].isin(["train", "valid"]), columns].itertuples(index=False))
+        for table in (tables.read(path), cells)
+    )
+    if then != now:
+        raise splits.LeakError(
+            "The network was trained on another split: train it again. "
+            f"Received: {folder}, of which {len(then ^ now)} images differ"
+        )
+
+
+def identity(model: keras.Model, cells: pd.DataFrame, pixels: np.ndarray) -> dict:
+    """Returns what makes two runs the same run: the network and the data, as hashes and facts.
+
+    Names are numbered anew in each process, and the dtype follows the machine: neither counts.
+    """
+    own = ("name", "dtype")
+    layers = [
+        [type(layer).__name__, {k: v for k, v in layer.get_config().items() if k not in own}]
+        for layer in model.layers
+    ]
+    used = cells[cells["role"].isin(["train", "valid"])]
+    data = hashlib.blake2b(
+        used[["name", "label", "role"]].to_csv(index=False).encode(), digest_size=8
+    )
+    for start in range(0, len(pixels), 1024):
+        data.update(np.ascontiguousarray(pixels[start : start + 1024]))
+    return {
+        "network": model.name,
+        "size": model.input_shape[1],
+        "parameters": model.count_params(),
+        "layers": _hash(json.dumps(layers, default=str).encode()),
+        "data": data.hexdigest(),
+        "drawn": bool(cells["drawn"].any()),
+    }
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def opened(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
+    """Returns the history of the run in the folder; begins one if none has these settings."""
+    last = folder / "last.keras"
+    if last.is_file():
+        kept = record(last)
+        differ = sorted(k for k in settings if kept.get("settings", {}).get(k) != settings[k])
+        if not differ:
+            return kept["history"]
+        aside = _free(folder)
+        log.warning("%s is a run with other %s: moved to %s", folder, ", ".join(differ), aside.name)
+        folder.replace(aside)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "best.keras").unlink(missing_ok=True)
+    about = {"settings": settings, "machine": backend.describe(), "started": _now()}
+    text = json.dumps(about, indent=1)
+    write_whole(folder / "settings.json", lambda part: part.write_text(text, encoding="utf-8"))
+    split = cells[["name", "subject", "group", "label", "role"]]
+    write_whole(folder / "split.csv", partial(split.to_csv, index=False))
+    return []
+
+
+def _free(folder: Path) -> Path:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.before-{number}")).exists():
+        number += 1
+    return aside
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

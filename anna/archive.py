@@ -82,4 +82,7 @@ def _unpack(archive: Path) -> Path:
 
 
 def _wanted(member: str) -> bool:
-    return any(part in member.split("/") for part in PARTS) and member.endswith((".bmp", ".csv"))
+    """Returns whether a zip's member is of C-NMC, or says that its cells are drawn."""
+    parts = member.split("/")
+    inside = any(part in parts for part in PARTS) and member.endswith((".bmp", ".csv"))
+    return inside or parts[-1] == MARKER

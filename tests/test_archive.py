@@ -189,3 +189,11 @@ def test_a_full_disk_is_found_before_unpacking(copy, tmp_path, own_output, monke
     with pytest.raises(OSError, match=r"no room to unpack .*archive\.zip"):
         archive.find(packed)
     assert not list(own_output.rglob("*.bmp"))
+
+
+def test_a_zip_of_drawn_cells_stays_drawn(sample_root, tmp_path, own_output):
+    zipped = tmp_path / "archive.zip"
+    with zipfile.ZipFile(zipped, "w") as target:
+        for path in sorted(sample_root.rglob("*")):
+            target.write(path, path.relative_to(sample_root.parent))
+    assert cnmc.index(cnmc.find(zipped))["drawn"].all()

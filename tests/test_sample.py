@@ -324,3 +324,13 @@ def test_marker_says_that_the_cells_are_drawn(root, tmp_path):
     assert "not real" in marker["note"]
     assert (marker["seed"], marker["cells"], marker["files"]) == (0, 40, 57)
     assert marker["parts"] == {"train": 40, "prelim": 13, "final": 4}
+
+
+def test_a_folder_of_other_things_is_not_drawn_into(tmp_path):
+    (tmp_path / "README.md").write_text("put C-NMC here")
+    root = anna.sample.stand_in(tmp_path, cells=40)
+    assert root == tmp_path / "sample" / "C-NMC_Leukemia"
+    assert anna.sample.stand_in(tmp_path, cells=40) == root
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"Kaggle's zip.*holds holiday\.jpg"):
+        anna.sample.stand_in(tmp_path, cells=40)

@@ -56,6 +56,27 @@ def write(folder: str | Path, *, seed: int = 0, cells: int = 640, progress: bool
     return root
 
 
+def stand_in(source: str | Path, *, seed: int = 0, cells: int = 640) -> Path:
+    """Returns a sample drawn into `source / "sample"`, the input folder of somebody without C-NMC.
+
+    Args:
+        source: The input folder; but for a README and an earlier sample it must be empty.
+        seed: As of `write`.
+        cells: As of `write`.
+
+    Raises:
+        FileNotFoundError: If other things lie there: then C-NMC was meant, and not found.
+    """
+    foreign = {p.name for p in Path(source).glob("[!.]*")} - {"README.md", "sample"}
+    if foreign:
+        raise FileNotFoundError(
+            "No C-NMC is here. Give the folder that holds C-NMC_Leukemia, that folder itself, "
+            "Kaggle's zip, or for the drawn sample an empty folder. "
+            f"Received: {source}, which holds {', '.join(sorted(foreign)[:5])}"
+        )
+    return write(Path(source) / "sample", seed=seed, cells=cells)
+
+
 def is_drawn(root: str | Path) -> bool:
     """Whether the cells under `root`, the folder that holds `training_data`, are drawn."""
     return (Path(root) / MARKER).is_file()

@@ -27,8 +27,8 @@ INTENDED = (
 )
 SPLIT = (
     "People, not images, were split: subject names that share an image count as one person, and no "
-    "person stands on two sides. Epoch, threshold and every setting come from training and "
-    "validation people; the test people were used once, for the scores below."
+    "person stands on two sides. Epoch and threshold come from the validation people; no test "
+    "person taught or validated. How the default settings came about, the README tells."
 )
 LIMITS = (
     "The data come without age, sex, ethnicity or treatment: fairness between groups of people "

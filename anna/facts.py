@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from anna import tables
-from anna.workspace import Workspace, write_whole
+from anna.workspace import Workspace
 
 log = logging.getLogger(__name__)
 LARGEST = 64_000_000  # pixels; a whole smear field has fewer
@@ -165,7 +164,7 @@ def of(cells: pd.DataFrame, *, cache: Path | None = None, progress: bool = True)
         kept = known.drop(batch["path"], errors="ignore")
         known = pd.concat([part for part in (kept, batch.set_index("path")) if len(part)])
         table = known.sort_index().reset_index()[COLUMNS]
-        write_whole(cache, partial(table.to_csv, index=False))
+        tables.write(table, cache)
     return known.reindex(cells["path"]).reset_index().set_axis(cells.index)[COLUMNS]
 
 

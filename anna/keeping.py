@@ -7,15 +7,14 @@ saved model, and the state of the callbacks is replayed from it.
 
 import logging
 import math
-from functools import partial
 from pathlib import Path
 
 import keras
 import pandas as pd
 from tqdm.auto import tqdm
 
+from anna import tables
 from anna.models import record, save
-from anna.workspace import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ class Keeper(keras.callbacks.Callback):
         about = {"history": self.history, "settings": self.settings}
         save(self.model, self.folder / "last.keras", about)
         table = pd.DataFrame(self.history)
-        write_whole(self.folder / "history.csv", partial(table.to_csv, index=False))
+        tables.write(table, self.folder / "history.csv")
 
 
 class Replay(keras.callbacks.Callback):

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -91,7 +90,7 @@ def opened(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
     text = json.dumps(about, indent=1)
     write_whole(folder / "settings.json", lambda part: part.write_text(text, encoding="utf-8"))
     split = cells[["name", "subject", "group", "label", "role"]]
-    write_whole(folder / "split.csv", partial(split.to_csv, index=False))
+    tables.write(split, folder / "split.csv")
     return []
 
 

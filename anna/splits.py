@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from scipy.sparse.csgraph import connected_components
 
 from anna import facts, tables
 from anna.folds import fold_of, people_by_class
-from anna.workspace import write_whole
 
 log = logging.getLogger(__name__)
 ROLES = ("train", "valid", "test", "unlabelled", "aside")
@@ -89,7 +87,7 @@ def assign(
     if folder and held is None:
         table = cells[["name", "split", "subject", "group", "label", "role"]]
         table = table.assign(settings=settings)
-        write_whole(Path(folder) / "splits.csv", partial(table.to_csv, index=False))
+        tables.write(table, Path(folder) / "splits.csv")
     return cells
 
 

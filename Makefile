@@ -9,7 +9,8 @@ SET ?=
 TORCH ?= torch
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: notebooks test test-backends lint format lab pictures clean help
+.PHONY: notebooks test test-backends lint format lab pictures clean help \
+  benchmark-brain benchmark-segmenter pretrained
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -40,6 +41,17 @@ lab: $(VENV)/ready
 pictures: $(VENV)/ready
 	$(BIN)/python src/pictures.py
 
+# On real cells: the whole protocol, hours; each goes on where it was stopped.
+benchmark-brain: $(VENV)/ready
+	$(BIN)/python benchmarks/brain.py
+
+benchmark-segmenter: $(VENV)/ready-benchmarks
+	$(BIN)/python benchmarks/segmenter.py
+
+# The trained ANNa that ships with the package, after benchmark-brain.
+pretrained: $(VENV)/ready
+	$(BIN)/python benchmarks/pretrained.py
+
 clean:
 	find output -mindepth 1 -not -name README.md -delete
 	rm -rf input/sample
@@ -54,4 +66,8 @@ $(VENV)/ready: requirements.txt pyproject.toml
 
 $(VENV)/ready-backends: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet jax $(TORCH)
+	@touch $@
+
+$(VENV)/ready-benchmarks: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --editable ".[test,benchmarks]"
 	@touch $@

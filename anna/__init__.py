@@ -9,28 +9,52 @@ from anna.workspace import Workspace
 
 __version__ = "0.1.0"
 _PARTS = (
+    "augmentation",
     "backend",
     "baselines",
+    "calibration",
     "cnmc",
+    "deletion",
+    "encoders",
+    "ensemble",
     "facts",
+    "features",
     "images",
+    "layout",
+    "masks",
     "metrics",
     "models",
     "plots",
     "predict",
     "published",
+    "recipe",
     "report",
+    "robustness",
     "runs",
     "sample",
+    "segment",
     "splits",
     "tables",
     "training",
     "unet",
+    "wbc",
 )
 __all__ = ["Workspace", *_PARTS]
 
 
-_WITH_KERAS = ("models", "predict", "runs", "training", "unet")
+_WITH_KERAS = (
+    "augmentation",
+    "encoders",
+    "ensemble",
+    "layout",
+    "models",
+    "predict",
+    "recipe",
+    "runs",
+    "training",
+    "unet",
+    "wbc",
+)
 
 
 def __getattr__(name: str):

@@ -1,5 +1,6 @@
 """Published backbones of keras.applications as the encoder of the U-Net."""
 
+import re
 from pathlib import Path
 
 import keras
@@ -38,9 +39,22 @@ def encoder(
     title, scale = SCALES[name]
     if scale:
         x = layers.Rescaling(*scale, name="to_backbone")(x)
-    backbone = _backbone(title, x, weights)
-    taps = _taps(backbone, x.shape[1])
+    taps = _taps(_backbone(title, x, weights), x.shape[1])
+    taps = [layers.Identity(name=f"tap{level}")(tap) for level, tap in enumerate(taps, 1)]
     return taps[:-1], taps[-1]
+
+
+def backbone_of(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the layers with weights of a network's published backbone; none if it has none.
+
+    While the decoder is new, a trained backbone is best left alone: set `trainable` of its layers
+    to False, train, set it to True, and train on at a lower rate.
+    """
+    taps = [layer.output for layer in model.layers if re.fullmatch(r"tap\d", layer.name)]
+    if not taps:
+        return []
+    inner = keras.Model(model.get_layer("as_pixels").output, taps)
+    return [layer for layer in inner.layers if layer.weights]
 
 
 def _backbone(title: str, x: KerasTensor, weights: str | Path | None) -> keras.Model:

@@ -3,17 +3,14 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm.auto import tqdm
 
-from anna import tables
+from anna import kept
 from anna.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -27,7 +24,6 @@ COLUMNS = [
 ]  # fmt: skip
 _TEXTS = dict.fromkeys(["path", "problem", "mode", "pixel_hash"], "str")
 _TYPES = dict.fromkeys(COLUMNS, "float64") | _TEXTS | {"bytes": "int64", "modified": "int64"}
-_BATCH = 500  # images between two writes of the cache
 
 
 class ImageError(ValueError):
@@ -133,7 +129,7 @@ def reach(facts: pd.DataFrame) -> pd.Series:
 def of_file(path: str) -> dict[str, object]:
     """Returns one row of `of`: the facts of one file, with its problem if it cannot be read."""
     row = dict.fromkeys(COLUMNS, None) | {"path": path}
-    row["bytes"], row["modified"] = state(path)
+    row["bytes"], row["modified"] = kept.state(path)
     try:
         image, mode = _read(Path(path))
     except ImageError as error:
@@ -156,49 +152,12 @@ def of(cells: pd.DataFrame, *, cache: Path | None = None, progress: bool = True)
         progress: Whether to show a bar while files are read.
     """
     cache = Path(cache) if cache else Workspace.locate().csv / "facts.csv"
-    known = _known(cache)
-    paths = cells["path"].drop_duplicates().tolist()
-    held = set(zip(known.index, known["bytes"], known["modified"], strict=True))
-    stale = [path for path in paths if (path, *state(path)) not in held]
-    for batch in _measured(stale, progress):
-        kept = known.drop(batch["path"], errors="ignore")
-        known = pd.concat([part for part in (kept, batch.set_index("path")) if len(part)])
-        table = known.sort_index().reset_index()[COLUMNS]
-        tables.write(table, cache)
-    return known.reindex(cells["path"]).reset_index().set_axis(cells.index)[COLUMNS]
-
-
-def state(path: str) -> tuple[int, int]:
-    """Returns bytes and time of change in nanoseconds of a file, or -1 and -1 if there is none."""
-    try:
-        state = Path(path).stat()
-    except OSError:
-        return -1, -1
-    return state.st_size, state.st_mtime_ns
-
-
-def _known(cache: Path) -> pd.DataFrame:
-    """Returns the cached facts by path; none if the cache is missing or not of this version."""
-    empty = pd.DataFrame(columns=COLUMNS).astype(_TYPES).set_index("path")
-    if not cache.is_file():
-        return empty
-    try:
-        return pd.read_csv(cache, dtype=_TYPES)[COLUMNS].set_index("path")
-    except (ValueError, KeyError, OSError) as error:
-        log.warning("%s is damaged and is made anew: %s", cache, error)
-        return empty
-
-
-def _measured(paths: list[str], progress: bool) -> Iterator[pd.DataFrame]:
-    """Yields the facts of the files, `_BATCH` at a time, read by all cores."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        bar = tqdm(
-            total=len(paths), desc="reading images", unit="img", disable=not (progress and paths)
-        )
-        with bar:
-            for start in range(0, len(paths), _BATCH):
-                rows = []
-                for row in pool.map(of_file, paths[start : start + _BATCH]):
-                    rows.append(row)
-                    bar.update()
-                yield tables.typed(pd.DataFrame(rows, columns=COLUMNS), _TYPES)
+    found = kept.rows(
+        cells["path"],
+        of_file,
+        types=_TYPES,
+        cache=cache,
+        title="reading images",
+        progress=progress,
+    )
+    return found.reset_index().set_axis(cells.index)[COLUMNS]

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from anna.facts import ImageError, decode, state
+from anna.facts import ImageError, decode
+from anna.kept import state
 from anna.workspace import write_whole
 
 log = logging.getLogger(__name__)

@@ -29,13 +29,16 @@ class Keeper(keras.callbacks.Callback):
         folder: Where the files go.
         history: Rows of the epochs before; grows.
         settings: Goes into the files' records.
+        newest: Whether the newest epoch counts as the best, whatever its validation loss.
     """
 
-    def __init__(self, folder: Path, history: list[dict], settings: dict):
+    def __init__(self, folder: Path, history: list[dict], settings: dict, *, newest: bool = False):
         super().__init__()
+        self.newest = newest
         self.folder, self.history, self.settings = folder, history, settings
         best = folder / "best.keras"
-        self.best = record(best)["val_loss"] if best.is_file() else math.inf
+        kept = best.is_file() and not newest
+        self.best = record(best)["val_loss"] if kept else math.inf
         self.broken = None  # the epoch whose loss was no number
         self.average = keras.callbacks.SwapEMAWeights()  # validation too sees the mean weights
 
@@ -43,12 +46,12 @@ class Keeper(keras.callbacks.Callback):
         """Keeps the epoch, unless its loss is no number."""
         row = {"epoch": epoch + 1} | {key: float(value) for key, value in (logs or {}).items()}
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
+        if not all(map(math.isfinite, (row["loss"], row.get("val_loss", 0.0)))):
             self.broken, self.model.stop_training = epoch + 1, True
             return
         self.history.append(row)
-        if row["val_loss"] < self.best:
-            self.best = row["val_loss"]
+        if self.newest or row["val_loss"] < self.best:
+            self.best = row.get("val_loss", math.inf)
             self.average.on_test_begin()
             save(self.model, self.folder / "best.keras", row | {"settings": self.settings})
             self.average.on_test_end()

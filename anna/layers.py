@@ -1,9 +1,10 @@
-"""The few layers that Keras lacks: stain jitter, the mean over a cell, the teacher of its mask."""
+"""The few layers that Keras lacks: densities, means over cells and views, a mask's teacher."""
 
 import keras
 from keras import KerasTensor, ops
 
 register = keras.saving.register_keras_serializable("anna")
+VIEWS = 8  # quarter turns of an image and of its mirror image
 
 
 @register
@@ -31,42 +32,52 @@ class FromBytes(keras.layers.Layer):
 
 
 @register
-class StainJitter(keras.layers.Layer):
-    """Changes stain and light of each image at random while training; black stays black.
+class Density(keras.layers.Layer):
+    """Returns optical densities, and where the cell is: the stain as a chemist sees it.
 
-    By the law of Beer and Lambert a stain's optical density, -log(intensity), grows in proportion
-    to its amount. Per image and channel, the density is scaled by up to `stain` and the light by
-    up to `light`: x ↦ b·x**a.
+    The density of a channel is -log(value / 255), which grows in proportion to the amount of stain
+    (the law of Beer and Lambert; Ruifrok and Johnston 2001). Values below 4 count as 4.
 
-    Args:
-        stain: Largest relative change of the density, 0 to 1.
-        light: Largest relative change of the light, 0 to 1.
-        seed: Of the random changes.
-        **kwargs: As of any layer.
-
-    Shapes: float (n, h, w, 3) of values 0 to 255, in and out.
+    Shapes: float (n, h, w, 3) of values 0 to 255 ↦ [densities (n, h, w, 3), cell (n, h, w, 1) of 0
+    and 1]; densities are 0 outside the cell, which is where all channels are at most 8.
     """
 
-    def __init__(self, stain: float = 0.2, light: float = 0.15, seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.stain, self.light, self.seed = stain, light, seed
-        self.random = keras.random.SeedGenerator(seed)
+    def call(self, x: KerasTensor) -> list[KerasTensor]:
+        """Returns densities and cell."""
+        cell = ops.cast(ops.max(x, axis=-1, keepdims=True) > 8.0, x.dtype)
+        return [-ops.log(ops.clip(x, 4.0, 255.0) / 255.0) * cell, cell]
 
-    def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
-        """Returns the images with another stain and light, or as they are if not training."""
-        if not training:
-            return x
-        draw = (ops.shape(x)[0], 1, 1, 3)
-        power = 1 + keras.random.uniform(draw, -self.stain, self.stain, seed=self.random)
-        gain = 1 + keras.random.uniform(draw, -self.light, self.light, seed=self.random)
-        lit = ops.clip(x / 255.0, 1 / 512, 1.0)
-        changed = ops.clip(255.0 * gain * ops.power(lit, power), 0.0, 255.0)
-        return ops.where(ops.max(x, axis=-1, keepdims=True) > 0, changed, 0.0)
+
+@register
+class Centred(keras.layers.Layer):
+    """Returns each cell's densities about its own mean, in steps of `unit`.
+
+    The mean density of a cell tells how strongly a slide was stained, and so whose it is; what is
+    left is texture.
+
+    Args:
+        unit: Density that becomes 1; about the standard deviation within a real cell.
+        own_mean: Whether each cell and channel has its own mean; 1.3, common in C-NMC, if not.
+        **kwargs: As of any layer.
+
+    Shapes: [densities (n, h, w, 3), cell (n, h, w, 1)] ↦ (n, h, w, 3), within -5 to 5, 0 outside.
+    """
+
+    def __init__(self, unit: float = 0.12, own_mean: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.unit, self.own_mean = unit, own_mean
+
+    def call(self, inputs: list[KerasTensor]) -> KerasTensor:
+        """Returns the texture."""
+        density, cell = inputs
+        area = ops.maximum(ops.sum(cell, axis=(1, 2), keepdims=True), 1.0)
+        own = ops.sum(density * cell, axis=(1, 2), keepdims=True) / area
+        mean = own if self.own_mean else 1.3
+        return ops.clip((density - mean) / self.unit, -5.0, 5.0) * cell
 
     def get_config(self) -> dict:
         """Returns what `from_config` needs."""
-        own = {"stain": self.stain, "light": self.light, "seed": self.seed}
-        return super().get_config() | own
+        return super().get_config() | {"unit": self.unit, "own_mean": self.own_mean}
 
 
 @register
@@ -97,30 +108,89 @@ class MaskTeacher(keras.layers.Layer):
         weight: Of the loss.
         **kwargs: As of any layer.
 
-    Shapes: [mask (n, h, w, 1) of 0 to 1, image (n, 2h, 2w, 3) of 0 to 255] ↦ mask.
+    Shapes: [mask (n, h, w, 1) of 0 to 1, cell (n, k·h, k·w, 1) of 0 and 1] ↦ mask.
     """
 
-    def __init__(self, width: int = 7, weight: float = 0.5, **kwargs):
+    def __init__(self, width: int = 3, weight: float = 0.5, **kwargs):
         super().__init__(**kwargs)
         self.width, self.weight = width, weight
 
     def call(self, inputs: list[KerasTensor], training: bool = False) -> KerasTensor:
         """Returns the mask as it came."""
-        mask, image = inputs
+        mask, cell = inputs
         if training:
-            target = ops.stop_gradient(self.foreground(image))
+            target = ops.stop_gradient(self.opened(cell, cell.shape[1] // mask.shape[1]))
             mask = ops.cast(mask, "float32")
             loss = ops.mean(ops.binary_crossentropy(target, mask))
             self.add_loss(self.weight * loss)
         return mask
 
-    def foreground(self, image: KerasTensor) -> KerasTensor:
-        """Returns the opened foreground, float32 (n, h, w, 1) of 0 and 1."""
-        seen = ops.max(ops.cast(image, "float32"), axis=-1, keepdims=True)
-        seen = ops.cast(ops.max_pool(seen, 2, 2) > 8.0, "float32")
+    def opened(self, cell: KerasTensor, step: int) -> KerasTensor:
+        """Returns the opened foreground at a `step`-th of the sides, of 0 and 1."""
+        seen = ops.max_pool(cell, step, step)
         eroded = -ops.max_pool(-seen, self.width, 1, "same")
         return ops.max_pool(eroded, self.width, 1, "same")
 
     def get_config(self) -> dict:
         """Returns what `from_config` needs."""
         return super().get_config() | {"width": self.width, "weight": self.weight}
+
+
+@register
+class Views(keras.layers.Layer):
+    """Returns quarter turns of each image and of its mirror image, view by view.
+
+    A cell has no up or down, so all views are the same cell, and the mean over what a network says
+    of them is steadier than one answer.
+
+    Args:
+        views: 1, 2, 4 or 8; the first is the image itself.
+        **kwargs: As of any layer.
+
+    Shapes: (n, s, s, c) ↦ (views · n, s, s, c): all n images in the first view, then in the next.
+    """
+
+    def __init__(self, views: int = VIEWS, **kwargs):
+        super().__init__(**kwargs)
+        if views not in (1, 2, 4, 8):
+            raise ValueError(f"views must be 1, 2, 4 or 8. Received: {views}")
+        self.views = views
+
+    def call(self, x: KerasTensor) -> KerasTensor:
+        """Returns the views."""
+        turned = [x]
+        for step in (2, 4, 8):
+            if self.views >= step:
+                turned += [self._changed(view, step) for view in turned]
+        return ops.concatenate(turned, axis=0)
+
+    def _changed(self, x: KerasTensor, step: int) -> KerasTensor:
+        """Returns the mirror image, the image upside down, or a quarter turn."""
+        if step == 8:
+            return ops.transpose(x, (0, 2, 1, 3))
+        return ops.flip(x, axis=2 if step == 2 else 1)
+
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        """Returns the shape of the views."""
+        return (None, *shape[1:])
+
+    def get_config(self) -> dict:
+        """Returns what `from_config` needs."""
+        return super().get_config() | {"views": self.views}
+
+
+@register
+class MeanOfViews(keras.layers.Layer):
+    """Returns the mean over the views of each image: (views · n, c) ↦ (n, c)."""
+
+    def __init__(self, views: int = VIEWS, **kwargs):
+        super().__init__(**kwargs)
+        self.views = views
+
+    def call(self, x: KerasTensor) -> KerasTensor:
+        """Returns the mean."""
+        return ops.mean(ops.reshape(x, (self.views, -1, x.shape[-1])), axis=0)
+
+    def get_config(self) -> dict:
+        """Returns what `from_config` needs."""
+        return super().get_config() | {"views": self.views}

@@ -4,30 +4,20 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 from keras import KerasTensor, layers, ops
 
 from anna import backend, unet
+from anna.augmentation import AUGMENTATIONS, stages
 from anna.encoders import encoder as published_encoder
-from anna.layers import CellMean, FromBytes, MaskTeacher, StainJitter
+from anna.layers import CellMean, Centred, Density, FromBytes, MaskTeacher
 from anna.workspace import write_whole
 
-AUGMENTATIONS = ("flip", "rotate", "shift", "stain")
-FILTERS = (16, 32, 64, 128)
-_HEADS = {  # layers that a drawing shows after the U-Net: source and skip_to
-    "map": (None, None),
-    "flat": (None, None),
-    "dense512": (None, None),
-    "dense256": (None, None),
-    "dense128": (None, None),
-    "mask": ("decoder1", "P(ALL)"),
-    "evidence": ("decoder1", None),
-}
+FILTERS = (32, 64, 128)
+PRETRAINED = Path(__file__).with_name("pretrained.keras")
 _RECORD = "anna.json"  # the member of a .keras file that holds our record
 
 
@@ -37,6 +27,7 @@ def build(
     *,
     crop: int = 320,
     augment: bool | tuple[str, ...] = True,
+    centred: bool = True,
     filters: tuple[int, ...] = FILTERS,
     encoder: str | None = None,
     weights: str | Path | None = None,
@@ -53,7 +44,8 @@ def build(
         crop: Side of the central square of a file that the images show, in its pixels; the network
             remembers it for `anna.predict.files`.
         augment: All of `AUGMENTATIONS`, none, or some by name.
-        filters: Channels of the levels of the U-Net, from half the resolution down.
+        centred: Whether a cell's stain is taken about its own mean; about a common one if not.
+        filters: Channels of the levels of the U-Net, from a quarter of the resolution down.
         encoder: A backbone of `anna.encoders.SCALES` in place of the U-Net's own encoder.
         weights: Of the backbone: "imagenet", a file, or None.
         precision: A Keras dtype policy; "auto" asks the machine.
@@ -72,9 +64,12 @@ def build(
     if name == "anna-2020":
         return keras.Model(image, _anna_2020(raw), name=name)
     with _policy(backend.precision() if precision == "auto" else precision):
-        seen = _augmented(raw, augment)
-        features = _published(seen, encoder, weights) if encoder else _own(seen, filters)
-        return keras.Model(image, _call(features, seen), name=name)
+        texture, cell = _seen(raw, augment, centred, seed=seed)
+        if encoder:
+            features = _published(texture, cell, encoder, weights)
+        else:
+            features = _own(texture, cell, filters)
+        return keras.Model(image, _call(features, cell), name=name)
 
 
 @contextmanager
@@ -102,37 +97,49 @@ def _anna_2020(raw: KerasTensor) -> KerasTensor:
     return layers.Dense(1, activation="sigmoid", name="probability")(x)
 
 
-def _augmented(raw: KerasTensor, augment: bool | tuple[str, ...]) -> KerasTensor:
-    names = AUGMENTATIONS if augment is True else tuple(augment or ())
-    if unknown := set(names) - set(AUGMENTATIONS):
-        raise ValueError(f"augment must be among {AUGMENTATIONS}. Received: {sorted(unknown)}")
-    black = {"fill_mode": "constant", "fill_value": 0.0}
-    known = {
-        "flip": partial(layers.RandomFlip, "horizontal_and_vertical"),
-        "rotate": partial(layers.RandomRotation, 0.5, **black),
-        "shift": partial(layers.RandomTranslation, 0.06, 0.06, **black),
-        "stain": StainJitter,
-    }
-    for name in AUGMENTATIONS:
-        raw = known[name](name=name, dtype="float32")(raw) if name in names else raw
-    return raw
+def _seen(
+    raw: KerasTensor, augment: bool | tuple[str, ...], centred: bool, *, seed: int
+) -> tuple[KerasTensor, KerasTensor]:
+    """Returns the texture (n, h, w, 3) and the foreground (n, h, w, 1) of cells, augmented."""
+    whole = {"dtype": "float32"}
+    before = stages(AUGMENTATIONS if augment is True else tuple(augment or ()), seed=seed)
+    after = [before.pop()] if before and before[-1].name == "stain" else []
+    for stage in before:
+        raw = stage(raw)
+    density, cell = Density(name="density", **whole)(raw)
+    for stage in after:
+        density = stage(density)
+    texture = Centred(own_mean=centred, name="texture", **whole)([density, cell])
+    return texture, cell
 
 
-def _own(seen: KerasTensor, filters: tuple[int, ...]) -> unet.Features:
-    """Returns the features of a U-Net from half the resolution down: full resolution costs most."""
-    x = layers.Rescaling(1 / 127.5, -1.0, name="to_unit")(seen)
-    x = layers.Conv2D(filters[0], 3, 2, "same", activation="relu", name="stem")(x)
-    return unet.unet(x, filters)
+def _own(texture: KerasTensor, cell: KerasTensor, filters: tuple[int, ...]) -> unet.Features:
+    """Returns the features of a U-Net from a quarter of the resolution down.
+
+    Two strided convolutions go before: the levels of full and half resolution cost most.
+    """
+    x = layers.Concatenate(name="texture_and_cell")([texture, cell])
+    x = layers.Conv2D(filters[0] // 2, 3, 2, "same", activation="relu", name="stem_half")(x)
+    x = layers.Conv2D(filters[0], 3, 2, "same", use_bias=False, name="stem_quarter")(x)
+    x = layers.BatchNormalization(momentum=0.9, name="stem_norm")(x)
+    return unet.unet(layers.ReLU(name="stem")(x), filters)
 
 
-def _published(seen: KerasTensor, name: str, weights: str | Path | None) -> unet.Features:
-    """Returns the features of a U-Net whose encoder is a published backbone."""
-    skips, bottleneck = published_encoder(seen, name, weights)
+def _published(
+    texture: KerasTensor, cell: KerasTensor, name: str, weights: str | Path | None
+) -> unet.Features:
+    """Returns the features of a U-Net whose encoder is a published backbone.
+
+    It wants pixels of 0 to 255, so the texture is put there about the middle, on black.
+    """
+    pixels = layers.Rescaling(25.0, 127.5, dtype="float32", name="on_grey")(texture)
+    pixels = layers.Multiply(dtype="float32", name="as_pixels")([pixels, cell])
+    skips, bottleneck = published_encoder(pixels, name, weights)
     widths = tuple(min(16 * 2**level, 128) for level in range(len(skips)))
     return unet.Features(bottleneck, unet.decode(bottleneck, skips, widths))
 
 
-def _call(features: unet.Features, seen: KerasTensor) -> KerasTensor:
+def _call(features: unet.Features, cell: KerasTensor) -> KerasTensor:
     """Returns the probability from the features; the layers `mask` and `evidence` are the maps.
 
     Bottleneck and decoder each give a map of evidence for ALL. Their sum's mean over the cell, plus
@@ -142,7 +149,7 @@ def _call(features: unet.Features, seen: KerasTensor) -> KerasTensor:
     mask = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="mask_raw")(
         features.decoder
     )
-    mask = MaskTeacher(dtype="float32", name="mask")([mask, seen])
+    mask = MaskTeacher(dtype="float32", name="mask")([mask, cell])
     fine = layers.Conv2D(1, 1, dtype="float32", name="evidence_fine")(
         layers.SpatialDropout2D(0.2, name="fine_drop")(features.decoder)
     )
@@ -159,30 +166,6 @@ def _call(features: unet.Features, seen: KerasTensor) -> KerasTensor:
     size = layers.Dense(1, dtype="float32", name="size_evidence")(share)
     logit = layers.Add(dtype="float32", name="logit")([inside, size])
     return layers.Activation("sigmoid", dtype="float32", name="probability")(logit)
-
-
-def levels(model: keras.Model) -> pd.DataFrame:
-    """Returns the blocks of a network's U-Net, one row each, for `anna.plots.network`.
-
-    Columns: `name`, `part` ("input", "encoder", "bottleneck", "decoder", "head", "output"), `side`
-    in pixels, `channels`, `source` (the block it is computed from, where that is not the one
-    before), and `skip_to` (another block that it also feeds).
-    """
-    rows = [("pixels", "input", model.input_shape[1], 3, None, None)]
-    for layer in model.layers:
-        part, shape = layer.name.rstrip("0123456789"), layer.output.shape
-        if part in ("encoder", "bottleneck", "decoder") and len(shape) == 4:
-            skip = layer.name.replace("encoder", "decoder") if part == "encoder" else None
-            rows.append((layer.name, part, *shape[2:], None, skip))
-        elif layer.name in _HEADS:
-            side = shape[1] if len(shape) == 4 else 1
-            rows.append((layer.name, "head", side, shape[-1], *_HEADS[layer.name]))
-    rows.append(("P(ALL)", "output", 1, 1, None, None))
-    columns = ["name", "part", "side", "channels", "source", "skip_to"]
-    table = pd.DataFrame(rows, columns=columns)
-    if "evidence" in set(table["name"]):
-        table.loc[table["part"] == "bottleneck", "skip_to"] = "evidence"
-    return table
 
 
 def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Path:
@@ -205,6 +188,19 @@ def record(path: str | Path) -> dict:
         return json.loads(archive.read(_RECORD)) if _RECORD in archive.namelist() else {}
 
 
+def pretrained() -> keras.Model:
+    """Returns the trained ANNa that ships with the package: probabilities of ALL, calibrated.
+
+    Several networks taught on 18 people of C-NMC 2019, joined by `anna.ensemble.join`. How it was
+    made, what it scored on people it had not seen, its licence and its limits: `record` of the
+    file, and the card beside it, `anna/pretrained.md`.
+
+    Raises:
+        ValueError: If the file is missing or damaged.
+    """
+    return load(PRETRAINED)
+
+
 def crop_of(model: keras.Model) -> int:
     """Returns the side of the central square of a file that a network was built for, in pixels.
 
@@ -220,18 +216,20 @@ def crop_of(model: keras.Model) -> int:
 def augmented(model: keras.Model, pixels: np.ndarray, only: str | None = None) -> np.ndarray:
     """Returns images as a network sees them while training, uint8 like `pixels`.
 
-    Each call draws anew, which moves the network's own random state on.
-
     Args:
         model: As `build` returns it.
         pixels: uint8 (n, size, size, 3) RGB.
-        only: One of `AUGMENTATIONS`; by default all that the network has.
+        only: One of `anna.augmentation.AUGMENTATIONS`; by default all that the network has.
     """
-    seen = ops.cast(pixels, "float32")
-    for layer in model.layers:
-        if layer.name in AUGMENTATIONS and only in (None, layer.name):
-            seen = layer(seen, training=True)
-    return ops.convert_to_numpy(seen).round().clip(0, 255).astype(np.uint8)
+    used = [layer for layer in model.layers if layer.name in ("pose", "focus", "stain")]
+    density, cell = model.get_layer("density"), None
+    x = ops.cast(pixels, "float32")
+    for stage in used if only is None else stages((only,)):
+        if stage.name == "stain":
+            x, cell = density(x)
+        x = stage(x, training=True)
+    x = x if cell is None else 255.0 * ops.exp(-x) * cell
+    return ops.convert_to_numpy(x).round().clip(0, 255).astype(np.uint8)
 
 
 def load(path: str | Path) -> keras.Model:

@@ -85,7 +85,8 @@ def maps(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
 
     The mask is the probability of each pixel to be of the cell. The evidence is in log-odds of ALL;
     its mean over the mask, plus a term for the cell's size, is the log-odds of the call. h and w
-    are half the model's size.
+    are a quarter of the model's size; half of it with a published encoder. Of several networks
+    joined, the maps are the mean over the networks, of the image as it is.
 
     Args:
         model: `anna`, trained.
@@ -94,12 +95,18 @@ def maps(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
     Raises:
         ValueError: If the model has no such maps.
     """
+    members = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    each = [_maps(member, np.asarray(pixels)) for member in members or [model]]
+    return {name: np.mean([found[name] for found in each], axis=0) for name in each[0]}
+
+
+def _maps(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
     names = {layer.name for layer in model.layers}
     if not {"mask", "evidence"} <= names:
         raise ValueError(f"The model gives no maps. Received: {model.name}")
     outputs = {name: model.get_layer(name).output for name in ("mask", "evidence")}
     inner = keras.Model(model.input, outputs)
-    found = inner.predict_on_batch(np.ascontiguousarray(pixels))
+    found = inner.predict_on_batch(pixels.astype(model.input.dtype))
     return {name: np.asarray(value)[..., 0] for name, value in found.items()}
 
 

@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 
-from anna import backend, runs, splits
-from anna.batches import Batches
+from anna import backend, batches, runs, splits
+from anna.encoders import backbone_of
 from anna.keeping import Keeper, Progress, Replay
 from anna.models import record
+from anna.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class Run:
         folder: Holds `best.keras`, `last.keras`, `history.csv`, `settings.json`, `split.csv`.
         model: The network with the weights of the best epoch.
         history: One row an epoch: `epoch` (from 1), `loss`, `val_loss`, `auc`, `val_auc`, …
-        best_epoch: The epoch of the smallest `val_loss`.
+        best_epoch: The epoch that was kept.
         new_epochs: How many epochs this call has trained; 0 if all was done before.
     """
 
@@ -47,33 +48,34 @@ def fit(
     *,
     folder: str | Path,
     epochs: int = 30,
-    batch_size: int = 32,
-    learning_rate: float = 1e-3,
-    patience: int = 6,
     seed: int = 0,
+    start: str | Path | None = None,
     progress: bool = True,
+    **recipe,
 ) -> Run:
     """Returns the training of a network on the people of role "train"; it resumes where it was.
 
-    Adam with binary cross-entropy, classes weighted to count alike; what is validated and kept is
-    the running mean of the weights over about an epoch. The people of role "valid" tell when to
-    lower the learning rate (halved after half the patience), when to stop, and which epoch is best;
-    those of role "test" are never looked at. After each epoch all that is needed to go on is
-    written. Called again on the same folder with the same settings, it goes on after the last whole
-    epoch, and a best model is never overwritten by a worse one. With other settings or other data,
-    the earlier run is moved beside and a new one begins.
+    Adam with binary cross-entropy; what is validated and kept is the running mean of the weights
+    over about an epoch. By default the people of role "valid" tell when to lower the learning rate
+    (halved after half the patience), when to stop, and which epoch is best; with a cosine schedule
+    they tell nothing, and need not be there. Those of role "test" are never looked at.
+
+    After each epoch all that is needed to go on is written. Called again on the same folder with
+    the same settings, it goes on after the last whole epoch, and a best model is never overwritten
+    by a worse one. With other settings or other data, the earlier run is moved beside and a new one
+    begins.
 
     Args:
-        model: As `anna.models.build` returns it; given the weights of the best epoch.
+        model: As `anna.models.build` returns it; given the weights of the epoch that is kept.
         pixels: uint8 (n, size, size, 3); row i is `cells.iloc[i]`.
         cells: As `anna.splits.assign` returns it.
         folder: Where the run is kept.
-        epochs: At most so many; a run that has more already keeps them.
-        batch_size: Images a batch.
-        learning_rate: Of Adam, at the start.
-        patience: Epochs without a smaller validation loss before training stops.
+        epochs: At most so many; a run that has more already keeps them. With a cosine schedule just
+            so many.
         seed: Of the order of the images.
+        start: A `.keras` file of the same network whose weights a new run begins with.
         progress: Whether to show a bar.
+        **recipe: Attributes of `anna.recipe.Recipe`.
 
     Raises:
         anna.splits.LeakError: If a person is on two sides.
@@ -81,26 +83,32 @@ def fit(
             would begin from trained weights.
         TrainingError: If the loss is no longer a number.
     """
-    folder = Path(folder)
-    _check(model, pixels, cells)
-    settings = runs.identity(model, cells, pixels) | {
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "patience": patience,
-        "seed": seed,
-    }
+    folder, plan = Path(folder), Recipe(**recipe)
+    _check(model, pixels, cells, () if plan.fixed_length else ("valid",))
+    settings = runs.identity(model, cells, pixels) | asdict(plan) | {"seed": seed}
+    settings |= {"epochs": epochs} if plan.fixed_length else {}
+    settings |= {"start": runs.digest(start)} if start else {}
     history = runs.opened(folder, settings, cells)
     done = len(history)
-    if not done and getattr(model, "optimizer", None) and int(model.optimizer.iterations):
-        raise ValueError(
-            f"Build the network again; its weights are trained. Received: {model.name}"
-        )
-    if done < epochs and not _ended(history, patience):
-        keeper = Keeper(folder, history, settings)
-        _go_on(model, pixels, cells, keeper, epochs=epochs, progress=progress)
+    if not done:
+        _begin(model, start)
+    if done < epochs and not _ended(history, plan):
+        keeper = Keeper(folder, history, settings, newest=plan.fixed_length)
+        _go_on(model, pixels, cells, keeper, plan, epochs=epochs, progress=progress)
     model.load_weights(folder / "best.keras")
     best = record(folder / "best.keras")
     return Run(folder, model, pd.DataFrame(history), best["epoch"], len(history) - done)
+
+
+def _begin(model: keras.Model, start: str | Path | None) -> None:
+    """Gives a new run its first weights; those that were trained elsewhere must be asked for."""
+    if start:
+        model.load_weights(start)
+    elif getattr(model, "optimizer", None) and int(model.optimizer.iterations):
+        raise ValueError(
+            "Build the network again, its weights are trained; or give start=. "
+            f"Received: {model.name}"
+        )
 
 
 def _go_on(
@@ -108,15 +116,19 @@ def _go_on(
     pixels: np.ndarray,
     cells: pd.DataFrame,
     keeper: Keeper,
+    plan: Recipe,
     *,
     epochs: int,
     progress: bool,
 ) -> None:
     """Trains from the epoch after those that the keeper has kept."""
-    asked, done = keeper.settings, len(keeper.history)
-    size = asked["batch_size"]
-    learners = _batches(pixels, cells, "train", size, seed=asked["seed"], epoch=done)
-    _compile(model, asked["learning_rate"], len(learners))
+    done, size = len(keeper.history), plan.batch_size
+    order = {"seed": keeper.settings["seed"], "epoch": done}
+    learners = batches.of_role(
+        pixels, cells, "train", batch_size=size, people=plan.balance == "people", **order
+    )
+    validators = batches.of_role(pixels, cells, "valid", batch_size=size)
+    _compile(model, plan, len(learners), epochs)
     if done:
         log.info("%s: goes on after epoch %d", keeper.folder, done)
         model.load_weights(keeper.folder / "last.keras")
@@ -124,11 +136,11 @@ def _go_on(
         model,
         keeper,
         x=learners,
-        validation_data=_batches(pixels, cells, "valid", size),
-        class_weight=_class_weights(learners),
+        validation_data=validators if len(validators) else None,
+        class_weight=batches.class_weights(learners) if plan.balance == "classes" else None,
         initial_epoch=done,
         epochs=epochs,
-        callbacks=_callbacks(keeper, asked["patience"], epochs, progress),
+        callbacks=_callbacks(keeper, plan, epochs, progress),
     )
 
 
@@ -148,70 +160,84 @@ def _run(model: keras.Model, keeper: Keeper, **options) -> None:
         )
 
 
-def _check(model: keras.Model, pixels: np.ndarray, cells: pd.DataFrame) -> None:
+def _check(
+    model: keras.Model, pixels: np.ndarray, cells: pd.DataFrame, also: tuple[str, ...]
+) -> None:
     splits.check(cells)
     expected = (len(cells), *model.input_shape[1:])
     if pixels.shape != expected or pixels.dtype != np.uint8:
         raise ValueError(
             f"pixels must be uint8 {expected}. Received: {pixels.dtype} {pixels.shape}"
         )
-    for role in ("train", "valid"):
+    for role in ("train", *also):
         counts = cells.loc[cells["role"] == role, "label"].value_counts()
         if set(counts.index) != {0, 1}:
             raise ValueError(f"Role {role!r} needs both classes. Received: {counts.to_dict()}")
 
 
-def _ended(history: list[dict], patience: int) -> bool:
+def _ended(history: list[dict], plan: Recipe) -> bool:
     """Returns whether training has stopped by itself: no better epoch within the patience."""
+    if plan.fixed_length or not history:
+        return False
     losses = [row["val_loss"] for row in history]
-    return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+    return len(losses) - 1 - int(np.argmin(losses)) >= plan.patience
 
 
-def _compile(model: keras.Model, learning_rate: float, steps: int) -> None:
-    """Compiles; the weights are averaged over about an epoch, which steadies the validation."""
-    momentum = 1 - 1 / max(steps, 2)
+def _compile(model: keras.Model, plan: Recipe, steps: int, epochs: int) -> None:
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate, use_ema=True, ema_momentum=momentum),
-        loss=keras.losses.BinaryCrossentropy(),
+        optimizer=plan.optimizer(steps, epochs),
+        loss=keras.losses.BinaryCrossentropy(label_smoothing=plan.smoothing),
         metrics=[keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="accuracy")],
     )
     model.optimizer.build(model.trainable_variables)
 
 
-def _batches(
-    pixels: np.ndarray, cells: pd.DataFrame, role: str, batch_size: int, **order
-) -> Batches:
-    rows = np.flatnonzero(cells["role"] == role)
-    labels = cells["label"].to_numpy(dtype=float, na_value=np.nan)
-    return Batches(pixels, labels, rows, batch_size=batch_size, **order)
-
-
-def _class_weights(batches: Batches) -> dict[int, float]:
-    """Returns the weights that make both classes count alike, with mean 1 over the images."""
-    labels = batches.labels[batches.rows]
-    return {kind: len(labels) / (2 * float((labels == kind).sum())) for kind in (0, 1)}
-
-
 def _callbacks(
-    keeper: Keeper, patience: int, epochs: int, progress: bool
+    keeper: Keeper, plan: Recipe, epochs: int, progress: bool
 ) -> list[keras.callbacks.Callback]:
-    early = keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience)
-    slower = keras.callbacks.ReduceLROnPlateau(
-        monitor="val_loss", factor=0.5, patience=max(patience // 2, 1), min_lr=1e-5
-    )
     done = len(keeper.history)
-    callbacks = [
-        keras.callbacks.TerminateOnNaN(),
-        keeper.average,
-        early,
-        slower,
-        Replay([early, slower], keeper.history),
-        keeper,
-    ]
+    callbacks = [keras.callbacks.TerminateOnNaN(), keeper.average]
+    if not plan.fixed_length:
+        callbacks += _watchers(plan.patience, keeper.history)
+    callbacks.append(keeper)
     if backend.tensorboard():
         logs = str(keeper.folder / "logs")
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
     return callbacks + ([Progress(done, epochs, keeper.folder.name)] if progress else [])
+
+
+def _watchers(patience: int, history: list[dict]) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks that watch the validation loss, as far as the history has led them."""
+    early = keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience)
+    slower = keras.callbacks.ReduceLROnPlateau(
+        monitor="val_loss", factor=0.5, patience=max(patience // 2, 1), min_lr=1e-5
+    )
+    return [early, slower, Replay([early, slower], history)]
+
+
+def warm_up(
+    model: keras.Model, pixels: np.ndarray, cells: pd.DataFrame, *, folder: str | Path, **options
+) -> Path | None:
+    """Returns weights to `start` from, trained while a published backbone rested; None without one.
+
+    Large errors of a new decoder would overwrite what the backbone has learnt elsewhere.
+
+    Args:
+        model: As `anna.models.build` returns it, with an encoder or without.
+        pixels: As in `fit`.
+        cells: As in `fit`.
+        folder: Where this run is kept.
+        **options: Of `fit`; a few epochs are enough.
+    """
+    backbone = backbone_of(model)
+    if not backbone:
+        return None
+    for layer in backbone:
+        layer.trainable = False
+    run = fit(model, pixels, cells, folder=folder, **options)
+    for layer in backbone:
+        layer.trainable = True
+    return run.folder / "best.keras"
 
 
 def cross_validate(

@@ -1,14 +1,18 @@
 """Puts the pictures of the last run into src/ and its scores into README.md: `make pictures`.
 
 The pictures are those that the notebooks saved in output/viz. The scores come from
-output/results.json, and from the benchmark on held-out real people where it has been run.
+output/results.json. What the benchmarks on real cells left in output/csv and output/viz goes along;
+where they have not been run, their part of the README stays as it is.
 """
 
 import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pandas as pd
 
 import anna
 from anna.card import ROWS, show, table
@@ -17,7 +21,8 @@ from anna.report import write_text
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 PICTURES = ("evidence", "network", "curves", "people", "label_order")
-BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+REAL = ("brain_robustness", "brain_deletion")
+PARTS = "abcde"
 
 
 def main() -> int:
@@ -30,10 +35,21 @@ def main() -> int:
         return 1
     for name in PICTURES:
         shutil.copyfile(ws.viz / f"{name}.png", HERE / f"{name}.png")
-    parts = [of_run(json.loads(results.read_text())), *map(of_people, held_out(ws))]
-    text = "\n\n".join(["", *parts, ""]).lstrip("\n")
-    write_text(README, BLOCK.sub(lambda m: m[1] + "\n" + text + m[2], README.read_text()))
+    for name in REAL:
+        if (ws.viz / f"{name}.png").is_file():
+            shutil.copyfile(ws.viz / f"{name}.png", HERE / f"{name}.png")
+    blocks = {"results": of_run(json.loads(results.read_text()))}
+    blocks |= {name: text for name, text in of_benchmarks(ws.csv) if text}
+    write_text(README, filled(README.read_text(), blocks))
     return 0
+
+
+def filled(text: str, blocks: dict[str, str]) -> str:
+    """Returns the text with each block between its two marks."""
+    for name, block in blocks.items():
+        marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = marks.sub(lambda found, block=block: f"{found[1]}\n{block}\n\n{found[2]}", text)
+    return text
 
 
 def of_run(results: dict) -> str:
@@ -59,21 +75,67 @@ def cell(score: dict) -> str:
     return f"{score['value']:.3f} [{score['low']:.2f}, {score['high']:.2f}]"
 
 
-def held_out(ws: anna.Workspace) -> list[Path]:
-    """Returns the tables that `benchmarks/people.py` has left."""
-    return sorted((ws.models / "held-out").glob("*/scores.csv"))
+def of_benchmarks(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yields name and Markdown of each table of real cells that is there."""
+    for name, show_table in TABLES.items():
+        path = folder / f"{name}.csv"
+        if path.is_file():
+            yield name, table(show_table(anna.tables.read(path)).to_dict("records"))
 
 
-def of_people(path: Path) -> str:
-    """Returns the scores on real people held out, as Markdown."""
-    run = json.loads((path.parent / "about.json").read_text())
-    rows = anna.tables.read(path).rename(columns={"metric": ""}).to_dict("records")
-    about = (
-        f"`python benchmarks/people.py --test {' '.join(run['test'])}` on **real cells**: "
-        f"{run['cells']:,} cells of {len(run['learn'])} other people teach and validate, at most "
-        f"{run['epochs']} epochs at {run['size']} pixels, seed {run['seed']}."
-    )
-    return f"{about}\n\n{table(rows)}"
+def of_methods(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the methods: pooled weighted F1 with its interval, AUC part by part."""
+    spread = rows["method"].str.contains("spread")
+    interval = [
+        "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]"
+        for low, high in zip(rows["low"], rows["high"], strict=True)
+    ]
+    shown = pd.DataFrame({"": rows["method"]})
+    shown["weighted F1"] = [
+        f"{v:.3f}{i}" for v, i in zip(rows["weighted_f1"], interval, strict=True)
+    ]
+    names = {"mean AUC": "mean AUC", "sensitivity": "sens.", "specificity": "spec.", "ece": "ECE"}
+    for key, title in names.items():
+        shown[title] = rows[key].map("{:.3f}".format)
+    for start in ("F1", "AUC"):
+        parts = rows[[f"{start} {part}" for part in PARTS]]
+        shown[f"{start} {', '.join(PARTS)}"] = [
+            ", ".join(f"{value:.3f}" for value in row) for row in parts.to_numpy()
+        ]
+    shown[""] = shown[""].where(~spread, shown[""] + " (standard deviation)")
+    return shown
+
+
+def rounded(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the table with numbers as short texts, empty where there is none."""
+    return rows.map(lambda v: f"{v:.3f}" if isinstance(v, float) else v).replace("nan", "")
+
+
+def of_ingredients(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns what each ingredient is worth, in short."""
+    kept = ["variant", "weighted_f1", "lost F1", "mean AUC", "lost AUC"]
+    return rounded(rows[kept + [f"AUC {part}" for part in PARTS]])
+
+
+def of_segmenter(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns Dice and the error of the nucleus-to-cell ratio by data set and method."""
+    shown = rows[["dataset", "method", "images"]].copy()
+    for part in ("nucleus", "cell"):
+        spread = rows[f"{part}_sd_folds"]
+        both = zip(rows[part], spread, strict=True)
+        shown[f"{part}, Dice ± sd of folds"] = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in both]
+    shown["nucleus-to-cell ratio, mean error"] = rows["ratio_error"].map("{:.3f}".format)
+    return shown
+
+
+TABLES = {
+    "brain_methods": of_methods,
+    "brain_ingredients": of_ingredients,
+    "brain_calibration": rounded,
+    "brain_robustness": rounded,
+    "brain_deletion": rounded,
+    "segmenter": of_segmenter,
+}
 
 
 if __name__ == "__main__":

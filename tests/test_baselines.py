@@ -7,7 +7,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from anna import baselines, cnmc, facts, metrics
+from anna import baselines, cnmc, facts, features, metrics
 
 COLUMNS = ["name", "subject", "group", "role", "label", "drawn", "probability"]
 
@@ -54,6 +54,66 @@ def test_an_image_that_cannot_be_read_does_not_stop_it(cells, tmp_path):
     broken = cells.copy()
     broken.loc[broken.index[-1], "path"] = str(tmp_path / "missing.bmp")
     assert baselines.size_alone(broken)["probability"].notna().all()
+
+
+def test_the_forest_tells_people_it_has_not_seen(cells):
+    found = baselines.forest(cells, progress=False)
+    assert list(found.columns) == COLUMNS
+    assert found.index.equals(cells.index)
+    assert found["probability"].between(0, 1).all()
+    tested = found[found["role"] == "test"]
+    assert roc_auc_score(tested["label"].astype(int), tested["probability"]) > 0.6
+
+
+def test_the_forest_learns_from_training_people_only(cells):
+    first = baselines.forest(cells, progress=False)
+    turned = cells.copy()
+    others = turned["role"].isin(["valid", "test"])
+    turned.loc[others, "label"] = 1 - turned.loc[others, "label"]
+    second = baselines.forest(turned, progress=False)
+    np.testing.assert_array_equal(second["probability"], first["probability"])
+    turned.loc[~others, "label"] = 1 - turned.loc[~others, "label"]
+    third = baselines.forest(turned, progress=False)
+    assert not np.allclose(third["probability"], first["probability"])
+
+
+def made_up(monkeypatch, *, rare):
+    """Cells whose darkness alone tells ALL, with a share of HEM; half of them learn."""
+    generator = np.random.default_rng(0)
+    label = (generator.random(600) >= rare).astype(int)
+    values = pd.DataFrame(generator.normal(size=(600, 15)), columns=list(features.FEATURES))
+    values["green_mean"] -= 1.5 * label
+    table = pd.DataFrame({"label": label, "role": ["train", "test"] * 300})
+    monkeypatch.setattr(features, "of", lambda *_, **__: values)
+    return table.assign(name="", subject="", group="", drawn=False)
+
+
+def test_the_forest_finds_what_size_does_not_tell(monkeypatch):
+    found = baselines.forest(made_up(monkeypatch, rare=0.5))
+    tested = found[found["role"] == "test"]
+    assert roc_auc_score(tested["label"], tested["probability"]) > 0.75
+
+
+def test_the_forest_weighs_both_classes_alike(monkeypatch):
+    found = baselines.forest(made_up(monkeypatch, rare=0.15))
+    tested = found[found["role"] == "test"]
+    assert tested["label"].mean() > 0.8
+    by_class = tested.groupby("label")["probability"].mean()
+    assert by_class.mean() < 0.65  # near 0.8 without the weights
+
+
+def test_the_seed_makes_the_forest(monkeypatch):
+    table = made_up(monkeypatch, rare=0.5)
+    first, again, other = (baselines.forest(table, seed=seed) for seed in (0, 0, 1))
+    pd.testing.assert_frame_equal(first, again)
+    assert not np.allclose(first["probability"], other["probability"])
+
+
+def test_the_forest_passes_over_an_image_that_cannot_be_read(cells, tmp_path):
+    broken = cells.copy()
+    for row in (broken.index[0], broken.index[-1]):
+        broken.loc[row, "path"] = str(tmp_path / "missing.bmp")
+    assert baselines.forest(broken, progress=False)["probability"].notna().all()
 
 
 def test_size_over_people_judges_everyone_by_others(cells, monkeypatch):

@@ -10,7 +10,7 @@ from copies import picture, save
 from PIL import Image
 from scipy import ndimage
 
-from anna import facts
+from anna import facts, kept
 
 NOISE = np.random.default_rng(0)
 
@@ -246,7 +246,7 @@ def test_a_damaged_cache_is_made_anew(cell_files, tmp_path, caplog, content):
 
 def test_stopped_half_way_it_goes_on(cell_files, tmp_path, monkeypatch, reads):
     cache, counted = tmp_path / "facts.csv", facts.of_file
-    monkeypatch.setattr(facts, "_BATCH", 4)
+    monkeypatch.setattr(kept, "_BATCH", 4)
 
     def stopped(path):
         if path.endswith("09.bmp"):

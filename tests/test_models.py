@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from anna import models, predict, unet
-from anna.layers import CellMean, MaskTeacher, StainJitter
+from anna import layout, models, predict, unet
+from anna.augmentation import AUGMENTATIONS
+from anna.layers import CellMean, Centred, Density, MaskTeacher
 
 pytestmark = pytest.mark.backend
 SMALL = {"size": 32, "filters": (4, 8, 8), "precision": "float32"}
@@ -76,25 +77,14 @@ def test_the_original_sees_blue_first():
 
 def test_augmentations_can_be_switched():
     def names(**options):
-        return {layer.name for layer in models.build("anna", **SMALL, **options).layers}
+        found = {layer.name for layer in models.build("anna", **SMALL, **options).layers}
+        return found & {"pose", "focus", "stain"}
 
-    assert set(models.AUGMENTATIONS) <= names()
-    assert not set(models.AUGMENTATIONS) & names(augment=False)
-    assert names(augment=("stain",)) & set(models.AUGMENTATIONS) == {"stain"}
-
-
-def test_augmentation_acts_only_while_training():
-    model = models.build("anna", **SMALL)
-    cells = pixels(4)
-    for name in models.AUGMENTATIONS:
-        layer = model.get_layer(name)
-        same = keras.ops.convert_to_numpy(layer(cells.astype("float32"), training=False))
-        np.testing.assert_allclose(same, cells, atol=1e-3, err_msg=name)
-        drawn = [
-            keras.ops.convert_to_numpy(layer(cells.astype("float32"), training=True))
-            for _ in range(4)
-        ]
-        assert any(np.abs(one - cells).max() > 1 for one in drawn), name
+    assert names() == {"pose", "focus", "stain"}
+    assert names(augment=False) == set()
+    assert names(augment=("stain",)) == {"stain"}
+    turned = models.build("anna", **SMALL, augment=("rotate", "flip"))
+    assert turned.get_layer("pose").names == ("flip", "rotate")
 
 
 def test_same_seed_same_network():
@@ -117,16 +107,30 @@ def test_the_call_is_the_mean_evidence_plus_size():
     np.testing.assert_allclose(model.predict_on_batch(cells)[:, 0], expected, atol=1e-4)
 
 
-def test_stain_jitter_keeps_black_and_range():
-    layer = StainJitter(0.3, 0.2, seed=1)
-    cells = pixels(8).astype("float32")
-    found = keras.ops.convert_to_numpy(layer(cells, training=True))
-    assert (found[cells.max(axis=-1) == 0] == 0).all()
-    assert found.min() >= 0
-    assert found.max() <= 255
-    inside = cells.min(axis=-1) > 0
-    ratio = np.log(found[inside] / 255) / np.log(cells[inside] / 255)
-    assert ratio.std() > 0.05
+def test_density_by_hand():
+    image = np.zeros((1, 2, 2, 3), "float32")
+    image[0, 0, 0] = [255, 51, 1]  # the last counts as 4
+    image[0, 1, 1] = 8  # dark enough to be background
+    density, cell = (keras.ops.convert_to_numpy(part) for part in Density()(image))
+    np.testing.assert_allclose(density[0, 0, 0], [0, np.log(5), np.log(255 / 4)], atol=1e-6)
+    np.testing.assert_array_equal(cell[0, ..., 0], [[1, 0], [0, 0]])
+    assert (density[0, 1, 1] == 0).all()
+
+
+def test_texture_does_not_know_how_strongly_a_slide_was_stained():
+    rng = np.random.default_rng(0)
+    density = rng.uniform(0.8, 1.4, (2, 4, 4, 3)).astype("float32")
+    cell = np.ones((2, 4, 4, 1), "float32")
+    cell[:, 0] = 0
+    layer = Centred(unit=0.5)
+    found = keras.ops.convert_to_numpy(layer([density, cell]))
+    darker = keras.ops.convert_to_numpy(layer([density + 0.7, cell]))
+    np.testing.assert_allclose(darker, found, atol=1e-5)
+    assert (found[:, 0] == 0).all()
+    inside = density[:, 1:] - density[:, 1:].mean(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(found[:, 1:], inside / 0.5, atol=1e-5)
+    common = keras.ops.convert_to_numpy(Centred(unit=0.5, own_mean=False)([density, cell]))
+    np.testing.assert_allclose(common[:, 1:], (density[:, 1:] - 1.3) / 0.5, atol=1e-5)
 
 
 def test_augmented_shows_what_training_sees():
@@ -135,6 +139,9 @@ def test_augmented_shows_what_training_sees():
     seen = models.augmented(model, cells)
     assert (seen.shape, seen.dtype) == (cells.shape, cells.dtype)
     assert (seen != cells).any()
+    assert {name: models.augmented(model, cells, name).shape for name in AUGMENTATIONS} == (
+        dict.fromkeys(AUGMENTATIONS, cells.shape)
+    )
     stained = models.augmented(model, cells, "stain")
     np.testing.assert_array_equal(stained.max(axis=-1) > 0, cells.max(axis=-1) > 0)
 
@@ -156,18 +163,18 @@ def test_cell_mean_by_hand():
 
 
 def test_mask_teacher_drops_scraps_and_teaches_only_while_training():
-    image = np.zeros((1, 64, 64, 3), "float32")
-    image[:, 16:48, 16:48] = 90
-    image[:, 30:33, 48:60] = 90  # a thin scrap
-    teacher = MaskTeacher(width=7)
-    found = keras.ops.convert_to_numpy(teacher.foreground(image))[0, ..., 0]
-    expected = np.zeros((32, 32))
-    expected[8:24, 8:24] = 1
+    cell = np.zeros((1, 64, 64, 1), "float32")
+    cell[:, 16:48, 16:48] = 1
+    cell[:, 30:34, 48:60] = 1  # a thin scrap
+    teacher = MaskTeacher(width=3)
+    found = keras.ops.convert_to_numpy(teacher.opened(cell, 4))[0, ..., 0]
+    expected = np.zeros((16, 16))
+    expected[4:12, 4:12] = 1
     np.testing.assert_array_equal(found, expected)
-    mask = np.full((1, 32, 32, 1), 0.5, "float32")
-    teacher([mask, image], training=False)
+    mask = np.full((1, 16, 16, 1), 0.5, "float32")
+    teacher([mask, cell], training=False)
     assert teacher.losses == []
-    teacher([mask, image], training=True)
+    teacher([mask, cell], training=True)
     assert float(teacher.losses[0]) == pytest.approx(teacher.weight * np.log(2), rel=1e-4)
 
 
@@ -181,8 +188,8 @@ def test_unet_shapes_and_indivisible_sides():
 
 
 def test_levels_tell_the_blocks():
-    table = models.levels(models.build("anna", size=64)).set_index("name")
-    assert table.loc["encoder1", ["side", "channels", "skip_to"]].tolist() == [32, 16, "decoder1"]
+    table = layout.levels(models.build("anna", size=64)).set_index("name")
+    assert table.loc["encoder1", ["side", "channels", "skip_to"]].tolist() == [16, 32, "decoder1"]
     assert table.loc["bottleneck", ["side", "channels"]].tolist() == [4, 128]
     assert {"mask", "evidence", "P(ALL)"} <= set(table.index)
 
@@ -209,7 +216,7 @@ def test_round_trip_in_a_fresh_process(tmp_path):
         "model = anna.models.load(sys.argv[1])\n"
         "found = model.predict_on_batch(np.load(sys.argv[2]))\n"
         "np.save(sys.argv[3], found)\n"
-        "print(type(model.get_layer('stain')).__module__)\n"
+        "print(type(model.get_layer('texture')).__module__)\n"
     )
     command = [sys.executable, "-c", code, path, tmp_path / "pixels.npy", tmp_path / "found.npy"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -221,7 +228,7 @@ def test_round_trip_in_a_fresh_process(tmp_path):
 
 
 def test_own_layers_carry_the_package_name():
-    for layer in (StainJitter, CellMean, MaskTeacher):
+    for layer in (Centred, CellMean, MaskTeacher):
         assert keras.saving.get_registered_name(layer) == f"anna>{layer.__name__}"
 
 

@@ -1,7 +1,9 @@
 import importlib.util
 import json
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 HERE = Path(__file__).resolve().parents[1]
@@ -44,11 +46,35 @@ def test_without_a_run_it_says_what_to_do(pictures, own_output, capsys):
     assert "old" in pictures.README.read_text()
 
 
+def test_tables_of_the_benchmarks_go_between_their_marks(pictures, tmp_path):
+    parts = {f"{kind} {part}": [0.5] * 2 for kind in ("F1", "AUC") for part in "abcde"}
+    scores = dict.fromkeys(("sensitivity", "specificity", "ece", "mean AUC"), [0.25] * 2)
+    rows = {"method": ["anna, seed 0", "anna, spread of seeds"], "weighted_f1": [0.8126, 0.02]}
+    rows |= {"low": [0.7, None], "high": [0.9, None]}
+    (tmp_path / "csv").mkdir()
+    pd.DataFrame(rows | scores | parts).to_csv(tmp_path / "csv" / "brain_methods.csv", index=False)
+    blocks = dict(pictures.of_benchmarks(tmp_path / "csv"))
+    assert list(blocks) == ["brain_methods"]
+    assert "| anna, seed 0 | 0.813 [0.70, 0.90] | 0.250 |" in blocks["brain_methods"]
+    assert "spread of seeds (standard deviation) | 0.020 |" in blocks["brain_methods"]
+    text = "<!-- brain_methods -->\nold\n<!-- /brain_methods -->\n<!-- other -->\nkept"
+    found = pictures.filled(text, blocks)
+    assert "old" not in found
+    assert "0.813" in found
+    assert found.endswith("<!-- other -->\nkept")
+
+
+def test_the_readme_has_a_place_for_every_table(pictures):
+    text = (HERE / "README.md").read_text()
+    for name in ("results", *pictures.TABLES):
+        assert f"<!-- {name} -->" in text
+        assert f"<!-- /{name} -->" in text
+
+
 def test_the_readme_names_files_that_exist():
     text = (HERE / "README.md").read_text()
     for name in ("execute.py", *(f"{n}.ipynb" for n in ("1_eda", "2_preprocessing"))):
         assert f"notebooks/{name}" in text
         assert (HERE / "notebooks" / name).exists()
-    for picture in ("evidence", "network", "curves", "people", "label_order"):
-        assert f"src/{picture}.png" in text
+    for picture in re.findall(r"src/(\w+)\.png", text):
         assert (HERE / "src" / f"{picture}.png").exists()

@@ -65,8 +65,8 @@ def test_wrong_number_of_rows_is_refused(model, pixels):
 def test_maps(model, pixels):
     maps = predict.maps(model, pixels)
     assert {name: value.shape for name, value in maps.items()} == {
-        "mask": (11, 16, 16),
-        "evidence": (11, 16, 16),
+        "mask": (11, 8, 8),
+        "evidence": (11, 8, 8),
     }
     assert maps["mask"].min() >= 0
     assert maps["mask"].max() <= 1

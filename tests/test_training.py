@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anna import models, runs, splits, training
-from anna.batches import Batches
+from anna import encoders, models, recipe, runs, splits, training
+from anna.batches import Batches, chances, class_weights
 from anna.keeping import Keeper
 
 pytestmark = pytest.mark.backend
@@ -140,7 +140,7 @@ def test_a_worse_epoch_never_overwrites_the_best(tmp_path):
     def keeper(history):
         one = Keeper(tmp_path, history, {})
         model = network()
-        training._compile(model, 1e-3, 10)
+        training._compile(model, recipe.Recipe(), 10, 1)
         one.set_model(model)
         one.average.set_model(model)
         return one
@@ -266,7 +266,7 @@ def test_another_machine_goes_on_with_the_same_run(tmp_path, data):
 def test_class_weights_make_classes_count_alike():
     labels = np.array([1.0] * 6 + [0.0] * 2)
     batches = Batches(np.zeros((8, 2, 2, 3), np.uint8), labels, np.arange(8))
-    assert training._class_weights(batches) == {0: 2.0, 1: pytest.approx(2 / 3)}
+    assert class_weights(batches) == {0: 2.0, 1: pytest.approx(2 / 3)}
 
 
 def test_batches_cover_each_row_once_in_an_order_of_seed_and_epoch():
@@ -307,3 +307,98 @@ def test_cross_validation_tests_each_person_once(tmp_path, data):
 
 def test_the_best_of_a_new_run_starts_at_infinity(tmp_path):
     assert Keeper(tmp_path, [], {}).best == math.inf
+
+
+def test_a_cosine_needs_no_validation_people_and_keeps_the_end(tmp_path, data):
+    cells, pixels = data
+    cells = cells.assign(role=cells["role"].replace("valid", "aside"))
+    course = {"schedule": "cosine", "balance": "people", "smoothing": 0.1, "clip": 1.0}
+    run = fit(tmp_path / "run", (cells, pixels), epochs=4, **course)
+    assert run.best_epoch == 4
+    assert "val_loss" not in run.history
+    rate = run.history["learning_rate"]
+    assert rate.is_monotonic_decreasing
+    assert rate.iloc[-1] < 0.05e-3
+    with pytest.raises(ValueError, match="'valid' needs both classes"):
+        fit(tmp_path / "other", (cells, pixels))
+
+
+def test_a_cosine_resumes_to_the_same_weights(tmp_path, data):
+    course = {"schedule": "cosine", "balance": "people", "weight_decay": 0.01, "epochs": 3}
+    whole = fit(tmp_path / "whole", data, **course)
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        kept = training._callbacks
+        patch.setattr(training, "_callbacks", lambda *given: [*kept(*given), Stop()])
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "cut", data, **course)
+    again = fit(tmp_path / "cut", data, **course)
+    assert again.new_epochs == 2
+    for one, other in zip(whole.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    longer = fit(tmp_path / "cut", data, **course | {"epochs": 4})
+    assert longer.new_epochs == 4  # another length is another course of the learning rate
+
+
+def test_an_unknown_schedule_is_refused():
+    with pytest.raises(ValueError, match="Received: 'linear'"):
+        recipe.Recipe(schedule="linear")
+
+
+def test_people_count_by_the_square_root_of_their_cells():
+    labels = np.array([1] * 5 + [0] * 2)
+    people = np.array(["a"] * 4 + ["b", "H1", "H1"])
+    chance = chances(labels, people)
+    # ALL: sqrt(4) and sqrt(1) share a half; HEM: one person has the other half.
+    np.testing.assert_allclose(chance[:4].sum(), 0.5 * 2 / 3)
+    np.testing.assert_allclose(chance[4], 0.5 / 3)
+    np.testing.assert_allclose(chance[5:], 0.25)
+    batches = Batches(np.zeros((7, 1)), labels, np.arange(7), seed=0, chance=np.eye(7)[2])
+    assert set(batches.order) == {2}
+
+
+def test_a_run_may_begin_from_trained_weights_when_asked(tmp_path, data):
+    first = fit(tmp_path / "first", data, epochs=1)
+    with pytest.raises(ValueError, match="give start="):
+        fit(tmp_path / "second", data, first.model)
+    start = first.folder / "best.keras"
+    again = fit(tmp_path / "second", data, first.model, start=start, learning_rate=1e-12, epochs=1)
+    for one, other in zip(models.load(start).get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_backbone_rests_while_it_is_frozen(tmp_path, data):
+    model = models.build("anna", size=SIZE, encoder="mobilenetv2", augment=False)
+    backbone = encoders.backbone_of(model)
+    assert len(backbone) > 50
+    assert "evidence_fine" not in {layer.name for layer in backbone}
+    for layer in backbone:
+        layer.trainable = False
+    before = [weight for layer in backbone for weight in layer.get_weights()]
+    head = model.get_layer("size_evidence").get_weights()[0]
+    run = fit(tmp_path / "frozen", data, model, epochs=1)
+    after = [weight for layer in backbone for weight in layer.get_weights()]
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.abs(run.model.get_layer("size_evidence").get_weights()[0] - head).max() > 0
+
+
+def test_warm_up_leaves_a_backbone_ready_to_learn(tmp_path, data):
+    cells, pixels = data
+    plain = models.build("anna", size=SIZE, filters=(4, 8), augment=False)
+    assert training.warm_up(plain, pixels, cells, folder=tmp_path / "none") is None
+    assert not (tmp_path / "none").exists()
+    model = models.build("anna", size=SIZE, encoder="mobilenetv2", augment=False)
+    quick = {"epochs": 1, "batch_size": 32, "progress": False}
+    first = training.warm_up(model, pixels, cells, folder=tmp_path / "warm-up", **quick)
+    kernel = next(iter(encoders.backbone_of(model)))
+    assert kernel.trainable
+    before = kernel.get_weights()[0]
+    run = training.fit(model, pixels, cells, folder=tmp_path / "run", start=first, **quick)
+    assert run.new_epochs == 1
+    assert np.abs(kernel.get_weights()[0] - before).max() > 0

@@ -9,6 +9,7 @@ from anna.plots.results import confusion, curves, reliability, subject_strip
 from anna.plots.sharing import shared_images
 from anna.plots.stain import colours
 from anna.plots.style import save
+from anna.plots.trust import deletion, robustness
 
 __all__ = [
     "augmentations",
@@ -17,6 +18,7 @@ __all__ = [
     "confusion",
     "crops",
     "curves",
+    "deletion",
     "evidence",
     "gallery",
     "label_order",
@@ -27,6 +29,7 @@ __all__ = [
     "published",
     "reliability",
     "resolutions",
+    "robustness",
     "save",
     "shared_images",
     "sizes",

@@ -13,7 +13,9 @@ from anna.plots import style
 
 @style.styled
 def learning_curves(histories: dict[str, pd.DataFrame], *, drawn: bool = False) -> Figure:
-    """Returns loss, AUC (or accuracy) and learning rate by epoch; the best epoch is ringed.
+    """Returns loss, AUC (or accuracy) and learning rate by epoch.
+
+    The epoch of the smallest validation loss is ringed.
 
     Args:
         histories: by the model's name, columns epoch, loss, val_loss, and where there are any auc
@@ -42,7 +44,7 @@ def learning_curves(histories: dict[str, pd.DataFrame], *, drawn: bool = False) 
     if "learning_rate" in panels:
         axes[0][-1].set_yscale("log")
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
-    note = "Solid: validation people. Dotted: training people. Ring: best epoch"
+    note = "Solid: validation people. Dotted: training people. Ring: smallest validation loss"
     style.caption(figure, note, drawn=drawn)
     return figure
 

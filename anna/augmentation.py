@@ -1,0 +1,221 @@
+"""What training changes at random in an image, because it says nothing of the disease.
+
+A cell has no up or down; its place and sharpness are the microscope's, its stain is the day's.
+Sizes differ between healthy people, too: scaling a little keeps a network from trusting the sizes
+of the few people it has seen. All of it acts only while training.
+"""
+
+import keras
+from keras import KerasTensor, ops
+
+AUGMENTATIONS = ("flip", "rotate", "shift", "scale", "focus", "stain")
+_POSE = AUGMENTATIONS[:4]
+register = keras.saving.register_keras_serializable("anna")
+
+
+def stages(names: tuple[str, ...], *, seed: int | None = None) -> list[keras.layers.Layer]:
+    """Returns the layers that augment as named, in the order in which they are to be applied.
+
+    All but `Stain` work on float (n, h, w, 3) of 0 to 255; `Stain` on optical densities.
+
+    Args:
+        names: Among `AUGMENTATIONS`.
+        seed: Of the random changes.
+
+    Raises:
+        ValueError: If a name is unknown.
+    """
+    if unknown := set(names) - set(AUGMENTATIONS):
+        raise ValueError(f"augment must be among {AUGMENTATIONS}. Received: {sorted(unknown)}")
+    found = []
+    if pose := tuple(name for name in _POSE if name in names):
+        found.append(Pose(pose, seed=seed, name="pose", dtype="float32"))
+    if "focus" in names:
+        found.append(Focus(seed=seed, name="focus", dtype="float32"))
+    if "stain" in names:
+        found.append(Stain(seed=seed, name="stain", dtype="float32"))
+    return found
+
+
+@register
+class Pose(keras.layers.Layer):
+    """Turns, mirrors, shifts and scales each image at random, in a single interpolation.
+
+    Args:
+        names: Which of "flip", "rotate", "shift" and "scale".
+        shift: Largest shift in each direction, as a share of the side.
+        scale: Largest change of size, as a natural logarithm.
+        seed: Of the random changes.
+        **kwargs: As of any layer.
+
+    Shapes: float (n, h, w, c), in and out; what comes from outside the image is black.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...] = _POSE,
+        shift: float = 0.06,
+        scale: float = 0.05,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.names, self.shift, self.scale, self.seed = tuple(names), shift, scale, seed
+        self.random = keras.random.SeedGenerator(seed)
+
+    def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
+        """Returns the images in another pose, or as they are if not training."""
+        if not training:
+            return x
+        height, width = x.shape[1:3]
+        moves = self.transforms(ops.shape(x)[0], height, width)
+        return ops.image.affine_transform(x, moves, interpolation="bilinear", fill_mode="constant")
+
+    def transforms(self, count: int, height: int, width: int) -> KerasTensor:
+        """Returns (count, 8): where each pixel comes from, as `keras.ops.image` takes it."""
+        draw = {name: keras.random.uniform((count,), -1.0, 1.0, seed=self.random) for name in _POSE}
+        sideways = keras.random.uniform((count,), -1.0, 1.0, seed=self.random)
+        on = {name: float(name in self.names) for name in _POSE}
+        angle = draw["rotate"] * 3.14159265 * on["rotate"]
+        zoom = ops.exp(draw["scale"] * self.scale * on["scale"])
+        mirror = ops.where(draw["flip"] * on["flip"] < 0, -1.0, 1.0)
+        x0, y0 = (width - 1) / 2, (height - 1) / 2
+        dx = x0 + draw["shift"] * self.shift * width * on["shift"]
+        dy = y0 + sideways * self.shift * height * on["shift"]
+        cos, sin = ops.cos(angle) * zoom, ops.sin(angle) * zoom
+        first = [cos * mirror, -sin * mirror, dx - mirror * (cos * x0 - sin * y0)]
+        second = [sin, cos, dy - sin * x0 - cos * y0]
+        nothing = ops.zeros_like(cos)
+        return ops.stack([*first, *second, nothing, nothing], axis=-1)
+
+    def get_config(self) -> dict:
+        """Returns what `from_config` needs."""
+        own = {"names": self.names, "shift": self.shift, "scale": self.scale, "seed": self.seed}
+        return super().get_config() | own
+
+
+@register
+class Focus(keras.layers.Layer):
+    """Blurs or sharpens each image a little at random; black stays black.
+
+    x ↦ x + a · (blurred - x), with the 3×3 binomial as the blur; a below 0 sharpens.
+
+    Args:
+        blur: Largest a.
+        sharpen: Largest -a.
+        seed: Of the random changes.
+        **kwargs: As of any layer.
+
+    Shapes: float (n, h, w, 3) of values 0 to 255, in and out.
+    """
+
+    def __init__(self, blur: float = 1.0, sharpen: float = 0.5, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.blur, self.sharpen, self.seed = blur, sharpen, seed
+        self.random = keras.random.SeedGenerator(seed)
+
+    def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
+        """Returns the images in another focus, or as they are if not training."""
+        if not training:
+            return x
+        line = ops.convert_to_tensor([0.25, 0.5, 0.25], x.dtype)
+        kernel = ops.tile((line[:, None] * line[None, :])[..., None, None], (1, 1, 3, 1))
+        blurred = ops.depthwise_conv(x, kernel, padding="same")
+        share = keras.random.uniform(
+            (ops.shape(x)[0], 1, 1, 1), -self.sharpen, self.blur, seed=self.random
+        )
+        changed = ops.clip(x + share * (blurred - x), 0.0, 255.0)
+        return ops.where(ops.max(x, axis=-1, keepdims=True) > 0, changed, 0.0)
+
+    def get_config(self) -> dict:
+        """Returns what `from_config` needs."""
+        own = {"blur": self.blur, "sharpen": self.sharpen, "seed": self.seed}
+        return super().get_config() | own
+
+
+@register
+class Stain(keras.layers.Layer):
+    """Changes the amount of stain of each image at random.
+
+    By the law of Beer and Lambert a stain's optical density grows in proportion to its amount, and
+    another light adds the same to all densities. Per image, d ↦ d · (1 + a + b) + c, where b and c
+    differ between the channels.
+
+    Args:
+        stain: Largest |a|.
+        channel: Largest |b|.
+        light: Largest |c|.
+        seed: Of the random changes.
+        **kwargs: As of any layer.
+
+    Shapes: optical densities, float (n, h, w, 3), in and out.
+    """
+
+    def __init__(
+        self,
+        stain: float = 0.25,
+        channel: float = 0.1,
+        light: float = 0.15,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.stain, self.channel, self.light, self.seed = stain, channel, light, seed
+        self.random = keras.random.SeedGenerator(seed)
+
+    def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
+        """Returns the densities of another staining, or as they are if not training."""
+        if not training:
+            return x
+        count = ops.shape(x)[0]
+        amount = self._draw((count, 1, 1, 1), self.stain) + self._draw(
+            (count, 1, 1, 3), self.channel
+        )
+        return x * (1 + amount) + self._draw((count, 1, 1, 3), self.light)
+
+    def _draw(self, shape: tuple, most: float) -> KerasTensor:
+        return keras.random.uniform(shape, -most, most, seed=self.random)
+
+    def get_config(self) -> dict:
+        """Returns what `from_config` needs."""
+        own = {"stain": self.stain, "channel": self.channel, "light": self.light}
+        return super().get_config() | own | {"seed": self.seed}
+
+
+@register
+class StainJitter(keras.layers.Layer):
+    """Changes stain and light of each image at random while training; black stays black.
+
+    By the law of Beer and Lambert a stain's optical density, -log(intensity), grows in proportion
+    to its amount. Per image and channel, the density is scaled by up to `stain` and the light by
+    up to `light`: x ↦ b·x**a.
+
+    Args:
+        stain: Largest relative change of the density, 0 to 1.
+        light: Largest relative change of the light, 0 to 1.
+        seed: Of the random changes.
+        **kwargs: As of any layer.
+
+    Shapes: float (n, h, w, 3) of values 0 to 255, in and out.
+    """
+
+    def __init__(self, stain: float = 0.2, light: float = 0.15, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.stain, self.light, self.seed = stain, light, seed
+        self.random = keras.random.SeedGenerator(seed)
+
+    def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
+        """Returns the images with another stain and light, or as they are if not training."""
+        if not training:
+            return x
+        draw = (ops.shape(x)[0], 1, 1, 3)
+        power = 1 + keras.random.uniform(draw, -self.stain, self.stain, seed=self.random)
+        gain = 1 + keras.random.uniform(draw, -self.light, self.light, seed=self.random)
+        lit = ops.clip(x / 255.0, 1 / 512, 1.0)
+        changed = ops.clip(255.0 * gain * ops.power(lit, power), 0.0, 255.0)
+        return ops.where(ops.max(x, axis=-1, keepdims=True) > 0, changed, 0.0)
+
+    def get_config(self) -> dict:
+        """Returns what `from_config` needs."""
+        own = {"stain": self.stain, "light": self.light, "seed": self.seed}
+        return super().get_config() | own

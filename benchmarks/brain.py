@@ -1,0 +1,156 @@
+"""What ANNa is worth on real people it has not seen: the whole protocol, part by part.
+
+    make benchmark-brain                     # from ../shared/data, or ANNA_INPUT=/data
+    python benchmarks/brain.py --jobs 2 --only anna "without stain changes"
+
+C-NMC's people stand in five parts; what is judged on a part has learnt from the others alone.
+`anna` is taught without one part, and without each two. The networks that have seen neither of two
+parts say, on the one, how those that judge the other are to be calibrated: temperature and offset
+come from people who are not judged. Stopped and started again, it goes on where it was. Prints
+tables, and writes them to output/csv/brain_*.csv.
+"""
+
+import argparse
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import brain_tables
+import brain_trust
+import numpy as np
+import pandas as pd
+from real_cells import PARTS, parts_of_real_cells
+from tqdm.auto import tqdm
+
+import anna
+from anna.recipe import ANNA
+
+SEEDS = (0, 1)
+NETWORK = {"name": "anna", "size": 128}
+TEACH = {"epochs": 5, **ANNA}
+VARIANTS = {  # what differs from the recipe: of the network, of the teaching
+    "anna": ({}, {}),
+    "without augmentation": ({"augment": False}, {}),
+    "without turning": ({"augment": ("flip", "shift", "scale", "focus", "stain")}, {}),
+    "without stain changes": ({"augment": ("flip", "rotate", "shift", "scale", "focus")}, {}),
+    "without centring the stain": ({"centred": False}, {}),
+    "without balance of people": ({}, {"balance": "classes"}),
+    "without label smoothing": ({}, {"smoothing": 0.0}),
+    "without weight decay": ({}, {"weight_decay": 0.0}),
+    "at 96 pixels": ({"size": 96}, {}),
+    "anna-2020": (
+        {"name": "anna-2020", "size": 128},
+        {"epochs": 5, "schedule": "cosine", "learning_rate": 1e-3},
+    ),
+}
+
+
+class Job(NamedTuple):
+    """One training: a variant, a seed, and the parts that it does not see."""
+
+    variant: str
+    seed: int
+    without: str
+
+
+def main() -> None:
+    """Trains what is missing, then prints the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--jobs", type=int, default=max(1, os.cpu_count() or 1))
+    parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--train-only", action="store_true", help="no tables")
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    cells = parts_of_real_cells()
+    for size in sorted({(NETWORK | VARIANTS[name][0])["size"] for name in asked.only}):
+        anna.images.load(cells, size=size, cache=anna.Workspace.locate().arrays)
+    _work([job for job in jobs() if job.variant in asked.only], asked.jobs)
+    for name, table in () if asked.train_only else tables(cells):
+        anna.tables.write(table, anna.Workspace.locate().csv / f"brain_{name}.csv")
+        print(f"\n{name}\n{table.round(3).to_string(index=False)}", flush=True)
+
+
+def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yields the tables by name."""
+    yield "methods", brain_tables.methods(cells, judged, SEEDS)
+    yield "ingredients", brain_tables.ingredients(cells, judged, list(VARIANTS), SEEDS[0])
+    yield "calibration", brain_tables.calibration(cells, judged, SEEDS)
+    pixels = anna.images.load(cells, size=NETWORK["size"], cache=anna.Workspace.locate().arrays)
+    known = brain_tables.calibrations(judged, SEEDS[0])
+    networks = brain_trust.judges(judged, SEEDS[0], known)
+    yield "robustness", brain_trust.robustness(cells, pixels, networks)
+    yield "deletion", brain_trust.deletion(cells, pixels, networks)
+
+
+def jobs() -> list[Job]:
+    """Returns all trainings, what matters most first."""
+    own = [Job("anna", seed, part) for seed in SEEDS for part in PARTS]
+    inner = [Job("anna", SEEDS[0], "".join(two)) for two in combinations(PARTS, 2)]
+    old = [Job("anna-2020", SEEDS[0], part) for part in PARTS]
+    rest = [name for name in VARIANTS if name not in ("anna", "anna-2020")]
+    without = [Job(name, SEEDS[0], part) for name in rest for part in PARTS]
+    return own + inner + old + without
+
+
+def judged(variant: str, seed: int, without: str) -> Path:
+    """Returns where the network's predictions of the parts it has not seen are kept."""
+    return _path(Job(variant, seed, without)) / "judged.csv"
+
+
+def _path(job: Job) -> Path:
+    folder = anna.Workspace.locate().models / "brain" / job.variant.replace(" ", "-")
+    return folder / f"{job.without}-{job.seed}"
+
+
+def _work(todo: list[Job], count: int) -> None:
+    """Does the jobs, each process with its share of the processor."""
+    share_threads(count)
+    todo = [job for job in todo if not (_path(job) / "judged.csv").is_file()]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        running = {pool.submit(teach, job): job for job in todo}
+        for done in tqdm(as_completed(running), "trainings", len(todo), unit="network"):
+            done.result()
+
+
+def share_threads(count: int) -> None:
+    """Gives each of `count` processes to come its share of the processor."""
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[name] = str(max(1, (os.cpu_count() or 1) // count))
+
+
+def teach(job: Job) -> None:
+    """Trains a network without some parts, and writes what it says of them: `judged.csv`."""
+    ws, cells = anna.Workspace.locate(), parts_of_real_cells(progress=False)
+    network, recipe = (dict(part) for part in VARIANTS[job.variant])
+    held = cells["part"].isin(list(job.without))
+    cells["role"] = np.where(held, "aside", "train")
+    options = NETWORK | network
+    pixels = anna.images.load(cells, size=options["size"], cache=ws.arrays, progress=False)
+    if options["name"] == "anna":
+        recipe = TEACH | recipe
+    model = anna.models.build(**options, seed=job.seed)
+    run = anna.training.fit(
+        model, pixels, cells, folder=_path(job), seed=job.seed, progress=False, **recipe
+    )
+    rows = np.flatnonzero(held)
+    found = cells.loc[held, ["name", "part", "subject", "group", "label"]]
+    found["one view"] = anna.predict.probabilities(run.model, pixels[rows])
+    if options["name"] == "anna":
+        found["probability"] = anna.predict.probabilities(
+            anna.ensemble.join([run.model]), pixels[rows], batch_size=32
+        )
+    else:
+        found["probability"] = found["one view"]
+    anna.tables.write(found, _path(job) / "judged.csv")
+
+
+if __name__ == "__main__":
+    main()

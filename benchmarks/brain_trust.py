@@ -1,0 +1,67 @@
+"""The tables of `brain.py` about trust: what disturbances cost, and what the evidence is worth."""
+
+import numpy as np
+import pandas as pd
+from real_cells import PARTS
+
+import anna
+from anna import plots
+
+SOME = 100  # cells of each part whose evidence is hidden
+
+
+def judges(folder, seed: int, known: dict) -> dict:
+    """Returns the network that has not seen a part, and its calibration, by part."""
+    place = {part: folder("anna", seed, part).parent / "best.keras" for part in PARTS}
+    return {part: (anna.models.load(place[part]), known[part]) for part in PARTS}
+
+
+def robustness(cells: pd.DataFrame, pixels: np.ndarray, networks: dict) -> pd.DataFrame:
+    """Returns `anna.robustness.sweep` over all cells, each judged out of its part; saves a figure.
+
+    One view each: a mean over eight would hide what turning does.
+    """
+    table = anna.robustness.sweep(_judge(cells["part"], networks), pixels, cells, 0.5)
+    plots.save(plots.robustness(table), anna.Workspace.locate().viz / "brain_robustness.png")
+    return table
+
+
+def deletion(cells: pd.DataFrame, pixels: np.ndarray, networks: dict) -> pd.DataFrame:
+    """Returns the areas under the deletion curves of `SOME` cells a part; saves a figure."""
+    some = np.sort(np.concatenate([_some(cells, part) for part in PARTS]))
+    shown, part = pixels[some], cells["part"].to_numpy()[some]
+    maps = {name: [None] * len(some) for name in ("evidence", "mask")}
+    for name in PARTS:
+        rows = np.flatnonzero(part == name)
+        for key, found in anna.predict.maps(networks[name][0], shown[rows]).items():
+            for row, each in zip(rows, found, strict=True):
+                maps[key][row] = each
+    evidence, masks = np.stack(maps["evidence"]), np.stack(maps["mask"])
+    judge = _judge(pd.Series(part), networks)
+    rows = []
+    for patch in (1, 4):
+        for fill in ("mean", "black"):
+            curve = anna.deletion.curve(judge, shown, evidence, masks, patch=patch, fill=fill)
+            rows.append({"patch": patch, "fill": fill} | anna.deletion.areas(curve).to_dict())
+            if (patch, fill) == (4, "mean"):
+                figure = plots.deletion(curve)
+    plots.save(figure, anna.Workspace.locate().viz / "brain_deletion.png")
+    return pd.DataFrame(rows).assign(cells=len(some))
+
+
+def _some(cells: pd.DataFrame, part: str) -> np.ndarray:
+    rows = np.flatnonzero(cells["part"] == part)
+    return np.random.default_rng(0).choice(rows, min(SOME, len(rows)), replace=False)
+
+
+def _judge(part: pd.Series, networks: dict):
+    """Returns a judge who asks, for each cell, the network that has not seen its part."""
+
+    def _judged(pixels: np.ndarray) -> np.ndarray:
+        found = np.empty(len(pixels))
+        for name, (model, known) in networks.items():
+            rows = np.flatnonzero(part == name)
+            found[rows] = known.apply(anna.predict.probabilities(model, pixels[rows]))
+        return found
+
+    return _judged

@@ -51,9 +51,9 @@ _WITH_KERAS = (
     "predict",
     "recipe",
     "runs",
+    "segment",
     "training",
     "unet",
-    "wbc",
 )
 
 

@@ -191,6 +191,10 @@ class MeanOfViews(keras.layers.Layer):
         """Returns the mean."""
         return ops.mean(ops.reshape(x, (self.views, -1, x.shape[-1])), axis=0)
 
+    def compute_output_shape(self, shape: tuple) -> tuple:
+        """Returns the shape of the mean."""
+        return (None, *shape[1:])
+
     def get_config(self) -> dict:
         """Returns what `from_config` needs."""
         return super().get_config() | {"views": self.views}

@@ -11,7 +11,7 @@ from anna import mask_batches, masks, models, segment
 from anna.plots import segmentation
 
 pytestmark = pytest.mark.backend
-SMALL = {"size": 32, "filters": (8, 16, 16), "precision": "float32"}
+SMALL = {"size": 32, "filters": (8, 16), "precision": "float32"}
 
 
 def drawn_cells(count, seed=0):

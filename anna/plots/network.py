@@ -131,7 +131,7 @@ def _box(axes: Axes, block: Block) -> None:
     size = f"{block.channels}" if block.flat else f"{block.side}² × {block.channels}"
     named = block.part in ("input", "head", "output")
     text = f"{block.name}\n{size}" if named else size
-    centre = x + (block.width + back) / 2
+    centre = x + block.width / 2  # an arrow may rise from the flank
     place, align = (low - 0.07, "top") if block.flat else (top + back + 0.07, "bottom")
     axes.text(centre, place, text, ha="center", va=align, fontsize=9, zorder=4)
 

@@ -13,8 +13,9 @@ import keras
 import pandas as pd
 from tqdm.auto import tqdm
 
-from anna import tables
+from anna import backend, tables
 from anna.models import record, save
+from anna.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -118,3 +119,34 @@ class Progress(keras.callbacks.Callback):
         """Closes the bar where training ended."""
         self.bar.total = self.bar.n
         self.bar.close()
+
+
+def callbacks(
+    keeper: Keeper, plan: Recipe, epochs: int, *, progress: bool = True
+) -> list[keras.callbacks.Callback]:
+    """Returns all callbacks of a training, those that watch where the history has led them.
+
+    Args:
+        keeper: Of the training.
+        plan: How it is taught.
+        epochs: Of the whole training.
+        progress: Whether to show a bar.
+    """
+    done = len(keeper.history)
+    found = [keras.callbacks.TerminateOnNaN(), keeper.average]
+    if not plan.fixed_length:
+        found += _watchers(plan.patience, keeper.history)
+    found.append(keeper)
+    if backend.tensorboard():
+        logs = str(keeper.folder / "logs")
+        found.append(keras.callbacks.TensorBoard(logs, write_graph=False))
+    return found + ([Progress(done, epochs, keeper.folder.name)] if progress else [])
+
+
+def _watchers(patience: int, history: list[dict]) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks that watch the validation loss, as far as the history has led them."""
+    early = keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience)
+    slower = keras.callbacks.ReduceLROnPlateau(
+        monitor="val_loss", factor=0.5, patience=max(patience // 2, 1), min_lr=1e-5
+    )
+    return [early, slower, Replay([early, slower], history)]

@@ -67,7 +67,7 @@ class Recipe:
         )
 
 
-# How `anna` is taught on real cells; what each part of it is worth is in the README.
+# How `anna` is taught on real cells; benchmarks/brain.py measures what each part is worth.
 ANNA = {
     "learning_rate": 2e-3,
     "schedule": "cosine",

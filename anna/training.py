@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from anna import backend, batches, runs, splits
+from anna import batches, runs, splits
 from anna.encoders import backbone_of
-from anna.keeping import Keeper, Progress, Replay
+from anna.keeping import Keeper, callbacks
 from anna.models import record
 from anna.recipe import Recipe
 
@@ -94,7 +94,7 @@ def fit(
         _begin(model, start)
     if done < epochs and not _ended(history, plan):
         keeper = Keeper(folder, history, settings, newest=plan.fixed_length)
-        _go_on(model, pixels, cells, keeper, plan, epochs=epochs, progress=progress)
+        _go_on(model, pixels, cells, keeper, plan=plan, epochs=epochs, progress=progress)
     model.load_weights(folder / "best.keras")
     best = record(folder / "best.keras")
     return Run(folder, model, pd.DataFrame(history), best["epoch"], len(history) - done)
@@ -116,8 +116,8 @@ def _go_on(
     pixels: np.ndarray,
     cells: pd.DataFrame,
     keeper: Keeper,
-    plan: Recipe,
     *,
+    plan: Recipe,
     epochs: int,
     progress: bool,
 ) -> None:
@@ -140,7 +140,7 @@ def _go_on(
         class_weight=batches.class_weights(learners) if plan.balance == "classes" else None,
         initial_epoch=done,
         epochs=epochs,
-        callbacks=_callbacks(keeper, plan, epochs, progress),
+        callbacks=callbacks(keeper, plan, epochs, progress=progress),
     )
 
 
@@ -190,29 +190,6 @@ def _compile(model: keras.Model, plan: Recipe, steps: int, epochs: int) -> None:
         metrics=[keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="accuracy")],
     )
     model.optimizer.build(model.trainable_variables)
-
-
-def _callbacks(
-    keeper: Keeper, plan: Recipe, epochs: int, progress: bool
-) -> list[keras.callbacks.Callback]:
-    done = len(keeper.history)
-    callbacks = [keras.callbacks.TerminateOnNaN(), keeper.average]
-    if not plan.fixed_length:
-        callbacks += _watchers(plan.patience, keeper.history)
-    callbacks.append(keeper)
-    if backend.tensorboard():
-        logs = str(keeper.folder / "logs")
-        callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
-    return callbacks + ([Progress(done, epochs, keeper.folder.name)] if progress else [])
-
-
-def _watchers(patience: int, history: list[dict]) -> list[keras.callbacks.Callback]:
-    """Returns the callbacks that watch the validation loss, as far as the history has led them."""
-    early = keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience)
-    slower = keras.callbacks.ReduceLROnPlateau(
-        monitor="val_loss", factor=0.5, patience=max(patience // 2, 1), min_lr=1e-5
-    )
-    return [early, slower, Replay([early, slower], history)]
 
 
 def warm_up(

@@ -168,17 +168,17 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was(tmp_path, data):
         def on_epoch_begin(self, epoch, logs=None):
             poison.set_weights([np.full_like(w, np.nan) for w in poison.get_weights()])
 
-    original = training._callbacks
+    original = training.callbacks
 
-    def with_poison(*args):
-        return [*original(*args), Poison()]
+    def with_poison(*args, **how):
+        return [*original(*args, **how), Poison()]
 
-    training._callbacks = with_poison
+    training.callbacks = with_poison
     try:
         with pytest.raises(training.TrainingError, match=r"Received: 0\.001 in epoch 2"):
             fit(tmp_path / "run", (cells, pixels), broken, **fit_again)
     finally:
-        training._callbacks = original
+        training.callbacks = original
     assert (tmp_path / "run" / "best.keras").read_bytes() == kept
     assert len(models.record(tmp_path / "run" / "last.keras")["history"]) == 1
 
@@ -333,8 +333,8 @@ def test_a_cosine_resumes_to_the_same_weights(tmp_path, data):
                 raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        kept = training._callbacks
-        patch.setattr(training, "_callbacks", lambda *given: [*kept(*given), Stop()])
+        kept = training.callbacks
+        patch.setattr(training, "callbacks", lambda *given, **how: [*kept(*given, **how), Stop()])
         with pytest.raises(KeyboardInterrupt):
             fit(tmp_path / "cut", data, **course)
     again = fit(tmp_path / "cut", data, **course)

@@ -1,4 +1,4 @@
-"""Published backbones of keras.applications as the encoder of the U-Net."""
+"""Published backbones, of keras.applications and `anna.lite`, as the encoder of the U-Net."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,12 @@ from pathlib import Path
 import keras
 from keras import KerasTensor, layers
 
+from anna import lite
+
 # How each family wants its pixels: None if it scales by itself, else scale and offset from 0–255.
 # Scaling twice would ruin it silently (keras-io issue 1549).
 SCALES = {
+    "efficientnetlite0": ("efficientnet_lite0", lite.SCALE),
     "efficientnetv2b0": ("EfficientNetV2B0", None),
     "efficientnetv2b1": ("EfficientNetV2B1", None),
     "convnexttiny": ("ConvNeXtTiny", None),
@@ -27,12 +30,14 @@ def encoder(
     Args:
         x: (n, size, size, 3) of values 0 to 255; size divisible by 32.
         name: One of `SCALES`.
-        weights: "imagenet", which Keras downloads; a `.weights.h5` or `.keras` file; or None.
+        weights: "imagenet", which Keras downloads (pip does for `anna.lite`); a `.weights.h5` or
+            `.keras` file; or None.
 
     Raises:
         ValueError: If the name is unknown.
         FileNotFoundError: If the file of weights is missing.
         ConnectionError: If "imagenet" is asked for and cannot be fetched.
+        ImportError: If it is asked for of `anna.lite` and its package is missing.
     """
     if name not in SCALES:
         raise ValueError(f"encoder must be one of {sorted(SCALES)}. Received: {name!r}")
@@ -58,12 +63,14 @@ def backbone_of(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _backbone(title: str, x: KerasTensor, weights: str | Path | None) -> keras.Model:
-    build = getattr(keras.applications, title)
+    build = getattr(keras.applications, title, None) or getattr(lite, title)
     file = None if weights in (None, "imagenet") else Path(weights)
     if file and not file.is_file():
         raise FileNotFoundError(f"No such file of weights for {title}. Received: {weights}")
     try:
         model = build(include_top=False, weights=None if file else weights, input_tensor=x)
+    except ImportError:
+        raise
     except Exception as error:
         if weights != "imagenet":
             raise

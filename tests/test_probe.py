@@ -1,0 +1,110 @@
+"""The linear probe: what is found on channels' means is what the network's map says."""
+
+import numpy as np
+import pytest
+
+import anna
+from anna import probe
+
+pytestmark = pytest.mark.backend
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """Discs of noise on black, uint8 (3, 64, 64, 3)."""
+    rng = np.random.default_rng(0)
+    far = np.hypot(*np.mgrid[-32:32, -32:32])
+    pixels = rng.integers(40, 220, (3, 64, 64, 3))
+    return (pixels * (far < 24)[..., None]).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return probe.build(64)
+
+
+@pytest.fixture(scope="module")
+def learnt(network, cells):
+    found = probe.features(network, cells, progress=False)
+    weights = np.random.default_rng(1).normal(0, 0.02, found.shape[1])
+    return probe.Probe(weights / found.std(axis=0).clip(1e-9), 0.3)
+
+
+def odds(probability):
+    return np.log(probability / (1 - probability))
+
+
+def test_the_network_says_what_the_probe_found(network, cells, learnt):
+    probe.put(network, learnt)
+    expected = learnt.log_odds(probe.features(network, cells, progress=False))
+    found = odds(anna.predict.probabilities(network, cells, batch_size=3))
+    assert np.ptp(expected) > 0.01
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_the_mean_of_the_evidence_over_the_mask_is_the_call(network, cells, learnt):
+    probe.put(network, learnt)
+    maps = anna.predict.maps(network, cells)
+    assert maps["evidence"].shape == maps["mask"].shape == (3, 16, 16)
+    weight = maps["mask"] / maps["mask"].sum((1, 2), keepdims=True)
+    expected = odds(anna.predict.probabilities(network, cells, batch_size=3))
+    np.testing.assert_allclose((weight * maps["evidence"]).sum((1, 2)), expected, atol=1e-2)
+
+
+def test_views_and_calibration_go_around_it(network, cells, learnt):
+    probe.put(network, learnt)
+    known = anna.calibration.Calibration(2.0, -0.5)
+    joined = anna.ensemble.join([network], views=2, calibration=known)
+    views = [cells, cells[:, :, ::-1]]
+    each = [learnt.log_odds(probe.features(network, view, progress=False)) for view in views]
+    found = odds(anna.predict.probabilities(joined, cells, batch_size=3))
+    np.testing.assert_allclose(found, np.mean(each, axis=0) / 2 - 0.5, atol=1e-3)
+
+
+def planted(rng, shift=0.0):
+    """Four people, 60 cells each: channel 1 tells the classes apart, channel 2 the people."""
+    people = np.repeat(["p", "q", "r", "s"], 60)
+    labels = np.repeat([1, 0, 1, 0], 60)
+    found = rng.normal(size=(240, 4))
+    found[:, 1] += 2 * labels + shift
+    return found[None], labels, people
+
+
+def test_it_finds_what_tells_the_classes_apart():
+    found, labels, people = planted(np.random.default_rng(0))
+    learnt = probe.fit(found, labels, people, strength=0.1)
+    assert np.argmax(np.abs(learnt.weights)) == 1
+    unseen, truth, _ = planted(np.random.default_rng(1))
+    assert ((learnt.log_odds(unseen[0]) > 0) == truth).mean() > 0.8
+
+
+def test_a_weaker_penalty_gives_larger_weights():
+    data = planted(np.random.default_rng(0))
+    sizes = [np.linalg.norm(probe.fit(*data, strength=s).weights) for s in (1e-4, 1e-2, 1.0)]
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_the_same_cells_twice_teach_the_same():
+    found, labels, people = planted(np.random.default_rng(0))
+    once = probe.fit(found, labels, people, strength=0.1)
+    twice = probe.fit(np.concatenate([found, found]), labels, people, strength=0.1)
+    np.testing.assert_allclose(twice.weights, once.weights, atol=1e-3)
+    assert twice.offset == pytest.approx(once.offset, abs=1e-2)
+
+
+def test_classes_weigh_alike_whatever_their_number():
+    found, labels, people = planted(np.random.default_rng(0))
+    kept = np.r_[0:240:1][(labels == 1) | (np.arange(240) % 6 == 0)]
+    learnt = probe.fit(found[:, kept], labels[kept], people[kept], strength=0.1)
+    assert abs(learnt.log_odds(found[0]).mean()) < 0.5
+
+
+def test_both_classes_are_needed():
+    found, labels, people = planted(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="Both classes"):
+        probe.fit(found[:, labels == 1], labels[labels == 1], people[labels == 1], strength=1)
+
+
+def test_the_size_must_fit():
+    with pytest.raises(ValueError, match="divisible by 32"):
+        probe.build(100)

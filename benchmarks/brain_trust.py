@@ -1,4 +1,4 @@
-"""The tables of `brain.py` about trust: what disturbances cost, and what the evidence is worth."""
+"""The tables about trust: what disturbances cost, and what the evidence is worth."""
 
 import numpy as np
 import pandas as pd
@@ -7,8 +7,6 @@ from real_cells import PARTS
 import anna
 from anna import plots
 
-SOME = 100  # cells of each part whose evidence is hidden
-
 
 def judges(folder, seed: int, known: dict) -> dict:
     """Returns the network that has not seen a part, and its calibration, by part."""
@@ -16,26 +14,30 @@ def judges(folder, seed: int, known: dict) -> dict:
     return {part: (anna.models.load(place[part]), known[part]) for part in PARTS}
 
 
-def robustness(cells: pd.DataFrame, pixels: np.ndarray, networks: dict) -> pd.DataFrame:
-    """Returns `anna.robustness.sweep` over all cells, each judged out of its part; saves a figure.
+def robustness(
+    cells: pd.DataFrame, pixels: np.ndarray, networks: dict, *, name: str
+) -> pd.DataFrame:
+    """Returns `anna.robustness.sweep` over all cells, each judged out of its part.
 
-    One view each: a mean over eight would hide what turning does.
+    One view each: a mean over several would hide what turning does. Saves a figure of this name.
     """
     table = anna.robustness.sweep(_judge(cells["part"], networks), pixels, cells, 0.5)
-    plots.save(plots.robustness(table), anna.Workspace.locate().viz / "brain_robustness.png")
+    plots.save(plots.robustness(table), anna.Workspace.locate().viz / f"{name}_robustness.png")
     return table
 
 
-def deletion(cells: pd.DataFrame, pixels: np.ndarray, networks: dict) -> pd.DataFrame:
-    """Returns the areas under the deletion curves of `SOME` cells a part; saves a figure."""
-    some = np.sort(np.concatenate([_some(cells, part) for part in PARTS]))
+def deletion(
+    cells: pd.DataFrame, pixels: np.ndarray, networks: dict, *, name: str, count: int = 100
+) -> pd.DataFrame:
+    """Returns the areas under the deletion curves of `count` cells a part; saves a figure."""
+    some = np.sort(np.concatenate([_some(cells, part, count) for part in PARTS]))
     shown, part = pixels[some], cells["part"].to_numpy()[some]
     maps = {name: [None] * len(some) for name in ("evidence", "mask")}
-    for name in PARTS:
-        rows = np.flatnonzero(part == name)
-        for key, found in anna.predict.maps(networks[name][0], shown[rows]).items():
-            for row, each in zip(rows, found, strict=True):
-                maps[key][row] = each
+    for each in PARTS:
+        rows = np.flatnonzero(part == each)
+        for key, found in anna.predict.maps(networks[each][0], shown[rows]).items():
+            for row, one in zip(rows, found, strict=True):
+                maps[key][row] = one
     evidence, masks = np.stack(maps["evidence"]), np.stack(maps["mask"])
     judge = _judge(pd.Series(part), networks)
     rows = []
@@ -45,13 +47,13 @@ def deletion(cells: pd.DataFrame, pixels: np.ndarray, networks: dict) -> pd.Data
             rows.append({"patch": patch, "fill": fill} | anna.deletion.areas(curve).to_dict())
             if (patch, fill) == (4, "mean"):
                 figure = plots.deletion(curve)
-    plots.save(figure, anna.Workspace.locate().viz / "brain_deletion.png")
+    plots.save(figure, anna.Workspace.locate().viz / f"{name}_deletion.png")
     return pd.DataFrame(rows).assign(cells=len(some))
 
 
-def _some(cells: pd.DataFrame, part: str) -> np.ndarray:
+def _some(cells: pd.DataFrame, part: str, count: int) -> np.ndarray:
     rows = np.flatnonzero(cells["part"] == part)
-    return np.random.default_rng(0).choice(rows, min(SOME, len(rows)), replace=False)
+    return np.random.default_rng(0).choice(rows, min(count, len(rows)), replace=False)
 
 
 def _judge(part: pd.Series, networks: dict):

@@ -21,16 +21,15 @@ def network():
 def kept_for(model):
     """Weights by PyTorch's names and in PyTorch's order of axes, all different."""
     rng, kept = np.random.default_rng(0), {}
-    for ours, theirs in lite._names():
+    for ours, _, theirs, their_norm in lite._names():
         layer = model.get_layer(ours)
-        if ours.endswith("norm"):
-            for part in ("weight", "bias", "running_mean", "running_var"):
-                kept[f"{theirs}.{part}"] = rng.uniform(0.5, 1.5, layer.gamma.shape)
-        else:
-            height, width, into, out = layer.kernel.shape
-            depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-            shape = (into, out) if depthwise else (out, into)
-            kept[f"{theirs}.weight"] = rng.normal(size=(*shape, height, width))
+        height, width, into, out = layer.kernel.shape
+        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        shape = (into, out) if depthwise else (out, into)
+        many = height * width * (1 if depthwise else into)
+        kept[f"{theirs}.weight"] = rng.normal(0, many**-0.5, (*shape, height, width))
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            kept[f"{their_norm}.{part}"] = rng.uniform(0.5, 1.5, shape[0])
     return kept
 
 
@@ -49,7 +48,8 @@ def test_taps_have_their_share_of_the_side_and_their_channels(network):
 def test_published_weights_reach_every_layer_in_the_right_order_of_axes(network):
     kept = kept_for(network)
     lite.set_weights(network, kept)
-    assert {ours for ours, _ in lite._names()} == {x.name for x in network.layers if x.weights}
+    named = {name for ours, norm, *_ in lite._names() for name in (ours, norm)}
+    assert named == {layer.name for layer in network.layers if layer.weights}
     stem = np.asarray(network.get_layer("stem_conv").kernel)
     np.testing.assert_allclose(
         stem[2, 0, 1, 5], kept["_conv_stem.weight"][5, 1, 2, 0].astype("f"), rtol=1e-6
@@ -57,6 +57,19 @@ def test_published_weights_reach_every_layer_in_the_right_order_of_axes(network)
     depth = np.asarray(network.get_layer("block3_depth").kernel)
     theirs = kept["_blocks.3._depthwise_conv.weight"]
     np.testing.assert_allclose(depth[4, 1, 7, 0], theirs[7, 0, 4, 1].astype("f"), rtol=1e-6)
+
+
+@pytest.mark.backend
+def test_folded_it_gives_the_same(network):
+    kept = kept_for(network)
+    lite.set_weights(network, kept)
+    folded = lite.efficientnet_lite0(input_tensor=keras.Input((64, 64, 3)), folded=True)
+    lite.set_weights(folded, kept)
+    assert not any(isinstance(x, keras.layers.BatchNormalization) for x in folded.layers)
+    image = np.random.default_rng(1).normal(size=(2, 64, 64, 3)).astype("f")
+    expected = np.asarray(network(image))
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(np.asarray(folded(image)), expected, atol=1e-3)
 
 
 def test_a_layer_without_weights_is_told(network):

@@ -17,10 +17,17 @@ def test_it_is_small_and_tells_where_it_comes_from():
     assert anna.models.PRETRAINED.stat().st_size < 20e6
     record = anna.models.record(anna.models.PRETRAINED)
     assert "CC BY 3.0" in record["data"]
+    assert "Apache License 2.0" in record["backbone"]
     assert record["calibration"]["temperature"] > 0
     assert "H10" in record["people"]
     card = anna.models.PRETRAINED.with_suffix(".md").read_text()
-    for word in ("Not for diagnosis", "10.7937/tcia.2019.dc64i46r", "CC BY 3.0", "Limits"):
+    for word in (
+        "Not for diagnosis",
+        "10.7937/tcia.2019.dc64i46r",
+        "CC BY 3.0",
+        "Apache",
+        "Limits",
+    ):
         assert word in card
 
 
@@ -32,18 +39,18 @@ def test_it_judges_files_of_a_folder(model, sample_root):
     assert found["probability"].between(0, 1, inclusive="neither").all()
 
 
-def test_it_brings_its_crop_and_turned_cells_get_the_same_call(model, sample_root):
+def test_it_brings_its_crop_and_mirrored_cells_get_the_same_call(model, sample_root):
     assert anna.models.crop_of(model) == 320
     path = sorted(sample_root.rglob("*.bmp"))[0]
     cell = anna.images.read(path, model.input_shape[1])[None]
-    turned = np.ascontiguousarray(np.rot90(cell, 1, (1, 2)))
+    mirrored = np.ascontiguousarray(cell[:, ::-1, ::-1])
     np.testing.assert_allclose(
-        anna.predict.probabilities(model, turned, batch_size=1),
+        anna.predict.probabilities(model, mirrored, batch_size=1),
         anna.predict.probabilities(model, cell, batch_size=1),
         atol=1e-4,
     )
     maps = anna.predict.maps(model, cell)
-    assert maps["evidence"].shape == maps["mask"].shape == (1, 32, 32)
+    assert maps["evidence"].shape == maps["mask"].shape == (1, 56, 56)
 
 
 def test_real_cells_of_the_people_who_taught_it(model, real_cells):

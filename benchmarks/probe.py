@@ -1,0 +1,151 @@
+"""What a linear probe of photographs' features is worth on real people it has not seen.
+
+    make benchmark-probe                     # from ../shared/data, or ANNA_INPUT=/data
+
+The five parts of people are those of `brain.py`. Nothing of a part's own is chosen by hand: the
+strength of the probe's penalty, its temperature and its offset come from the other four parts, each
+judged by a probe of the other three. Nothing is drawn at random, so there are no seeds. A pass over
+the cells takes minutes; the passes are kept in output/arrays, so that a stopped run goes on. Prints
+tables, and writes them to output/csv/probe_*.csv.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import brain_tables
+import brain_trust
+import keras
+import numpy as np
+import pandas as pd
+import probe_tables
+from real_cells import PARTS, parts_of_real_cells
+
+import anna
+from anna.layers import Centred, Density, Views
+
+SIZE = 320
+VIEWS = 4
+
+
+def main() -> None:
+    """Reads what is missing, then prints the tables."""
+    cells = parts_of_real_cells()
+    for name, table in tables(cells):
+        anna.tables.write(table, anna.Workspace.locate().csv / f"probe_{name}.csv")
+        print(f"\n{name}\n{table.round(3).to_string(index=False)}", flush=True)
+
+
+def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yields the tables by name."""
+    views = read(cells)
+    said = probe_tables.judge(views, cells)
+    found, known = probe_tables.unseen(said, cells)
+    own = brain_tables.row(found, cells)
+    rows = {
+        name: brain_tables.row(each, cells) for name, each in brain_tables.baselines(cells).items()
+    }
+    rows["anna, probe"] = own
+    yield "methods", pd.DataFrame(rows).T.rename_axis("method").reset_index()
+    yield "people", anna.metrics.by_subject(found.assign(drawn=False), 0.5)
+    yield "calibration", _calibration(cells, said, known, own["ece"])
+    yield "ingredients", _ingredients(cells, views, own)
+    pixels = anna.images.load(cells, size=SIZE, cache=anna.Workspace.locate().arrays)
+    networks = dict(_networks(cells, views, known))
+    yield "robustness", brain_trust.robustness(cells, pixels, networks, name="probe")
+    yield "deletion", brain_trust.deletion(cells, pixels, networks, name="probe", count=40)
+
+
+def read(cells: pd.DataFrame, *, kind: str = "raw", views: int = VIEWS) -> np.ndarray:
+    """Returns the features of the cells, float32 (views, n, c), read or kept.
+
+    Args:
+        cells: As `parts_of_real_cells` returns them.
+        kind: "raw"; "centred", by the mean density of each image, as the U-Net sees them; or
+            "scratch", with a backbone that knows nothing.
+        views: The first of those of `anna.layers.Views`.
+    """
+    ws = anna.Workspace.locate()
+    key = hashlib.blake2b("".join(cells["name"]).encode(), digest_size=4).hexdigest()
+    paths = [ws.arrays / f"probe_{key}_{SIZE}_{kind}{number}.npy" for number in range(views)]
+    if not all(path.is_file() for path in paths):
+        keras.utils.set_random_seed(0)
+        weights = None if kind == "scratch" else "imagenet"
+        model = anna.probe.build(SIZE, weights=weights)
+        pixels = anna.images.load(cells, size=SIZE, cache=ws.arrays)
+        change = _centred if kind == "centred" else np.asarray
+        for number, path in enumerate(paths):
+            if not path.is_file():
+                found = anna.probe.features(model, _Changed(pixels, number, change))
+                anna.workspace.write_whole(path, lambda part, found=found: np.save(part, found))
+    return np.stack([np.load(path, allow_pickle=False) for path in paths])
+
+
+class _Changed:
+    """Pixels in one of the views, made when they are asked for."""
+
+    def __init__(self, pixels: np.ndarray, view: int, change: Callable):
+        self.pixels, self.view, self.change = pixels, view, change
+        self.views = Views(VIEWS, dtype="uint8")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        part = self.change(np.ascontiguousarray(self.pixels[rows]))
+        return np.asarray(self.views(part)).reshape(VIEWS, *part.shape)[self.view]
+
+
+def _centred(pixels: np.ndarray) -> np.ndarray:
+    """Returns cells whose mean density is that of a grey of 127 in each channel, uint8."""
+    density, cell = Density(dtype="float32")(pixels.astype(np.float32))
+    moved = np.asarray(Centred(unit=1.0, dtype="float32")([density, cell])) - np.log(127 / 255)
+    return (255 * np.exp(-moved) * np.asarray(cell)).round().clip(0, 255).astype(np.uint8)
+
+
+def _calibration(cells: pd.DataFrame, said: dict, known: dict, after: float) -> pd.DataFrame:
+    odds = np.full(len(cells), np.nan)
+    for part, (strength, _) in known.items():
+        rows = (cells["part"] == part).to_numpy()
+        odds[rows] = said[part, strength][rows]
+    plain = brain_tables.row(probe_tables.predictions(cells, odds), cells, resamples=0)
+    return probe_tables.settings(known, plain["ece"], after)
+
+
+def _ingredients(cells: pd.DataFrame, views: np.ndarray, own: dict) -> pd.DataFrame:
+    """Returns the scores with each ingredient left out or another in its place."""
+    start, others = 0, {"with one view of four": views[:1]}
+    model = anna.probe.build(SIZE)
+    for tap in anna.probe.LEVELS:
+        channels = model.get_layer(f"evidence_{tap}").kernel.shape[2]
+        others[f"without {tap}"] = np.delete(views, np.s_[start : start + channels], axis=2)
+        start += channels
+    others["centred stain, one view"] = read(cells, kind="centred", views=1)
+    others["backbone from scratch, one view"] = read(cells, kind="scratch", views=1)
+    rows = {"anna, probe": own}
+    for name, found in others.items():
+        judged, _ = probe_tables.unseen(probe_tables.judge(found, cells), cells)
+        rows[name] = brain_tables.row(judged, cells, resamples=0)
+    table = pd.DataFrame(rows).T.drop(columns=["low", "high"])
+    for name, gain in (("weighted_f1", "lost F1"), ("mean AUC", "lost AUC")):
+        table[gain] = own[name] - table[name]
+    return table.rename_axis("variant").reset_index()
+
+
+def _networks(cells: pd.DataFrame, views: np.ndarray, known: dict) -> Iterator[tuple[str, tuple]]:
+    """Yields each part with the network that has not seen it, and its calibration."""
+    for part in PARTS:
+        held = (cells["part"] == part).to_numpy()
+        strength, calibration = known[part]
+        model = anna.probe.build(SIZE, weights="imagenet")
+        anna.probe.put(model, taught(cells[~held], views[:, ~held], strength))
+        yield part, (model, calibration)
+
+
+def taught(cells: pd.DataFrame, views: np.ndarray, strength: float) -> anna.probe.Probe:
+    """Returns the probe of these cells."""
+    labels, people = cells["label"].to_numpy(int), cells["group"].to_numpy()
+    return anna.probe.fit(views, labels, people, strength=strength)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The protocol of `probe.py`: a part of the people has no say in what judges it."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from real_cells import PARTS
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+import anna
+
+STRENGTHS = (1e-2, 1e-1, 1.0)
+Odds = dict[tuple[str, float], np.ndarray]  # unseen parts and strength, to log-odds of all cells
+
+
+def judge(
+    found: np.ndarray, cells: pd.DataFrame, *, strengths: tuple[float, ...] = STRENGTHS
+) -> Odds:
+    """Returns what probes taught without one part, and without two, say of every cell.
+
+    Log-odds (n,), the mean over the views; NaN where a probe has seen the cell's part.
+
+    Args:
+        found: Features, (views, n, c).
+        cells: With `part`, `label` and `group`, row by row.
+        strengths: To choose from.
+    """
+    part, said = cells["part"].to_numpy(), {}
+    for count in (1, 2):
+        for out in combinations(PARTS, count):
+            held = np.isin(part, out)
+            seen = cells[~held]
+            labels, people = seen["label"].to_numpy(int), seen["group"].to_numpy()
+            for strength in strengths:
+                learnt = anna.probe.fit(found[:, ~held], labels, people, strength=strength)
+                odds = np.full(len(cells), np.nan)
+                odds[held] = learnt.log_odds(found[:, held]).mean(axis=0)
+                said["".join(out), strength] = odds
+    return said
+
+
+def choose(said: Odds, cells: pd.DataFrame, part: str = "") -> tuple[float, np.ndarray]:
+    """Returns the best strength for probes that will judge a part, and the log-odds behind it.
+
+    Each of the other four parts is judged by a probe that has seen neither it nor the part; the
+    best has the highest mean AUC. The log-odds are NaN in the part itself. Without a part, all
+    five choose, for a probe that will judge none of them.
+    """
+    scores = {}
+    for strength in sorted({strength for _, strength in said}):
+        odds = np.full(len(cells), np.nan)
+        for other in PARTS:
+            if other != part:
+                rows = (cells["part"] == other).to_numpy()
+                odds[rows] = said["".join(sorted(part + other)), strength][rows]
+        scores[strength] = (mean_auc(odds, cells), odds)
+    best = max(scores, key=lambda strength: scores[strength][0])
+    return best, scores[best][1]
+
+
+def mean_auc(odds: np.ndarray, cells: pd.DataFrame) -> float:
+    """Returns the mean of the AUC within each part; parts without log-odds do not count."""
+    judged = cells.assign(odds=odds).dropna(subset="odds")
+    return float(np.mean([roc_auc_score(t["label"], t["odds"]) for _, t in judged.groupby("part")]))
+
+
+def unseen(
+    said: Odds, cells: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, tuple[float, anna.calibration.Calibration]]]:
+    """Returns calibrated out-of-part predictions, and each part's strength and calibration."""
+    known, odds = {}, np.full(len(cells), np.nan)
+    for part in PARTS:
+        strength, inner = choose(said, cells, part)
+        others = predictions(cells, inner).assign(role="valid")
+        known[part] = strength, anna.calibration.fit(others)
+        rows = (cells["part"] == part).to_numpy()
+        odds[rows] = _apply(known[part][1], said[part, strength][rows])
+    return predictions(cells, odds), known
+
+
+def _apply(known: anna.calibration.Calibration, odds: np.ndarray) -> np.ndarray:
+    return odds / known.temperature + known.offset
+
+
+def predictions(cells: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
+    """Returns predictions as `anna.metrics` takes them, of the cells that have log-odds."""
+    found = cells[["name", "part", "subject", "group", "label"]]
+    return found.assign(probability=expit(odds)).dropna(subset="probability")
+
+
+def settings(known: dict, before: float, after: float) -> pd.DataFrame:
+    """Returns what each part's probe was given by the other four, and the calibration error."""
+    rows = [
+        {
+            "part": part,
+            "strength": strength,
+            "temperature": each.temperature,
+            "offset": each.offset,
+        }
+        for part, (strength, each) in known.items()
+    ]
+    return pd.DataFrame([*rows, {"part": "pooled", "ece before": before, "ece after": after}])

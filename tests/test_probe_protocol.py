@@ -1,0 +1,89 @@
+"""The protocol of the probe on real people: a part has no say in what judges it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+STRENGTHS = (1e-3, 1.0)
+
+
+@pytest.fixture
+def probe_tables(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import probe_tables
+
+    yield probe_tables
+    for name in ("probe_tables", "real_cells"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Two people a part; two views of five channels, of which the first tells the classes apart."""
+    rows = [
+        (f"{part}{label}-{number}", part, f"{part}{label}", label)
+        for part in "abcde"
+        for label in (0, 1)
+        for number in range(30)
+    ]
+    cells = pd.DataFrame(rows, columns=["name", "part", "group", "label"])
+    cells = cells.assign(subject=cells["group"], label=cells["label"].astype("Int64"))
+    found = np.random.default_rng(0).normal(size=(2, len(cells), 5))
+    found[..., 0] += 2 * cells["label"].to_numpy(float)
+    return cells, found
+
+
+def spoilt(cells, found, part):
+    """The same with nonsense in one part: other features, and the classes the wrong way round."""
+    rows = (cells["part"] == part).to_numpy()
+    other = found.copy()
+    other[:, rows] = 5 * np.random.default_rng(1).normal(size=other[:, rows].shape)
+    return cells.assign(label=cells["label"].mask(rows, 1 - cells["label"])), other
+
+
+def test_a_part_has_no_say_in_its_own_strength_and_calibration(probe_tables, data):
+    def known_of(cells, found):
+        said = probe_tables.judge(found, cells, strengths=STRENGTHS)
+        return probe_tables.unseen(said, cells)[1]
+
+    plain, changed = known_of(*data), known_of(*spoilt(*data, "b"))
+    assert changed["b"] == plain["b"]
+    assert all(changed[part] != plain[part] for part in "acde")
+
+
+def test_what_judges_a_cell_has_not_seen_its_part(probe_tables, data):
+    cells, found = data
+    said = probe_tables.judge(found, cells, strengths=(0.1,))
+    spoilt_said = probe_tables.judge(*spoilt(cells, found, "c")[::-1], strengths=(0.1,))
+    for (out, strength), odds in said.items():
+        held = cells["part"].isin(list(out)).to_numpy()
+        assert np.isnan(odds[~held]).all()
+        assert np.isfinite(odds[held]).all()
+        if "c" in out:
+            rows = held & (cells["part"] != "c").to_numpy()
+            np.testing.assert_array_equal(spoilt_said[out, strength][rows], odds[rows])
+
+
+def test_every_cell_is_judged_once_and_well(probe_tables, data):
+    cells, found = data
+    judged, known = probe_tables.unseen(
+        probe_tables.judge(found, cells, strengths=STRENGTHS), cells
+    )
+    assert judged["name"].tolist() == cells["name"].tolist()
+    assert ((judged["probability"] > 0.5) == (cells["label"] == 1)).mean() > 0.8
+    assert set(known) == set("abcde")
+
+
+def test_the_better_strength_is_chosen(probe_tables, data):
+    cells, found = data
+    said = probe_tables.judge(found, cells, strengths=(0.1,))
+    said |= {(out, 1.0): -odds for (out, _), odds in said.items()}
+    for part in ("", *"abcde"):
+        strength, odds = probe_tables.choose(said, cells, part)
+        assert strength == 0.1
+        assert np.isnan(odds[(cells["part"] == part).to_numpy()]).all()
+        assert np.isfinite(odds[(cells["part"] != part).to_numpy()]).all()

@@ -115,7 +115,7 @@ def files(
     paths: Iterable[str | os.PathLike],
     *,
     crop: int | None = None,
-    batch_size: int = 32,
+    batch_size: int = 4,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Returns one row a file: `path`, `probability` of ALL, `problem`.
@@ -127,7 +127,7 @@ def files(
         model: Trained.
         paths: Files and folders; each image shows one cell, centred, at C-NMC's magnification.
         crop: Side of the central square to judge, in pixels of the file; the model's own if None.
-        batch_size: Images a batch.
+        batch_size: Images a batch; few suit the caches of a CPU, a GPU likes more.
         progress: Whether to show a bar.
     """
     crop = crop or crop_of(model)

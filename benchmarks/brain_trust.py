@@ -63,7 +63,7 @@ def _judge(part: pd.Series, networks: dict):
         found = np.empty(len(pixels))
         for name, (model, known) in networks.items():
             rows = np.flatnonzero(part == name)
-            found[rows] = known.apply(anna.predict.probabilities(model, pixels[rows]))
+            found[rows] = known.apply(anna.predict.probabilities(model, pixels[rows], batch_size=8))
         return found
 
     return _judged

@@ -1,7 +1,7 @@
 """Makes the trained ANNa that ships with the package: `make pretrained`.
 
-The probe of `probe.py`, taught on all the real cells at hand. Its penalty, temperature and offset
-come from probes that were taught without a part, on that part. Takes as long as four passes over
+The probe of `probe.py`, taught on all the real cells at hand. Its penalty and temperature come
+from probes that were taught without a part, on that part. Takes as long as four passes over
 the cells, which are kept, so that a stopped run goes on. Writes anna/pretrained.keras, and the card
 beside it.
 """
@@ -31,8 +31,7 @@ def main() -> None:
     said = probe_tables.judge(views, cells)
     strength, odds = probe_tables.choose(said, cells)
     # Nobody is tested here: every part has a say, each judged by a probe that had not seen it.
-    judged = probe_tables.predictions(cells, odds)
-    known = anna.calibration.fit(judged.assign(role="valid"))
+    known = probe_tables.calibration(probe_tables.predictions(cells, odds))
     network = anna.probe.build(probe.SIZE, weights="imagenet")
     anna.probe.put(network, probe.taught(cells, views, strength))
     model = anna.ensemble.join([network], views=probe.VIEWS, calibration=known)
@@ -50,7 +49,8 @@ def main() -> None:
             "levels": list(anna.probe.LEVELS),
             "strength": strength,
         },
-        "calibration": {"temperature": known.temperature, "offset": known.offset},
+        "ranges": anna.quality.ranges(anna.facts.of(cells)),
+        "calibration": {"temperature": known.temperature},
         "scores on parts of people not seen": _scores(cells, found),
         "people misjudged for the most part": people.query("accuracy < 0.5")["subject"].tolist(),
     }
@@ -80,7 +80,7 @@ def _card(record: dict, cells: pd.DataFrame) -> str:
 
 A linear probe (`anna.probe`) of EfficientNet-Lite0, which learnt from the photographs of ImageNet
 and was left as it is: the mean of its log-odds over {recipe["views"]} views of a cell (mirror
-images), then z / {known["temperature"]:.3f} + ({known["offset"]:.3f}). For research and teaching.
+images), over a temperature of {known["temperature"]:.3f}. For research and teaching.
 **Not for diagnosis.**
 
 ```python
@@ -109,12 +109,13 @@ Made by `make pretrained`, which is exact: nothing is drawn at random. {recipe["
 the central {recipe["crop"]} of a file. The probe reads the outputs of
 {", ".join(recipe["levels"])}, each averaged over the cell, and is a logistic regression with
 C = {recipe["strength"]:g}, classes alike, people by the square root of their cells.
-C, temperature and offset were found on people whom the probes that judged them had not seen.
+C and the temperature were found on people whom the probes that judged them had not seen; for the
+temperature each person counts alike.
 
 ## How good
 
-The same recipe on people it had not seen (`make benchmark-probe`), called ALL from 0.5 on; C,
-temperature and offset came from the other people, too. Those probes had learnt from four parts of
+The same recipe on people it had not seen (`make benchmark-probe`), called ALL from 0.5 on; C
+and the temperature came from the other people, too. Those probes had learnt from four parts of
 the people; this one from all {len(PARTS)}.
 
 {scores}
@@ -131,9 +132,10 @@ So read a call with care. People of whom fewer than half the cells were judged r
 - One collection, one stain, one way of cutting cells out: each cell centred on black, at C-NMC's
   magnification, the central {recipe["crop"]} pixels of a 450-pixel image.
 - No age, sex or origin of the people is known, so fairness cannot be examined.
-- The probabilities are calibrated for a mixture with {count[1] / len(cells):.0%} of ALL.
-- The levels that are read were chosen with the scores of all five parts in sight; this flatters
-  them a little.
+- Of a person unlike those who taught it, the probabilities are too sure: see the expected
+  calibration error. They suppose that ALL and HEM are equally likely.
+- The resolution, the levels that are read and the kind of calibration were chosen with the scores
+  of all five parts in sight; this flatters them a little.
 """
 
 

@@ -3,8 +3,8 @@
     make benchmark-probe                     # from ../shared/data, or ANNA_INPUT=/data
 
 The five parts of people are those of `brain.py`. Nothing of a part's own is chosen by hand: the
-strength of the probe's penalty, its temperature and its offset come from the other four parts, each
-judged by a probe of the other three. Nothing is drawn at random, so there are no seeds. A pass over
+strength of the probe's penalty and its temperature come from the other four parts, each judged by
+a probe of the other three. Nothing is drawn at random, so there are no seeds. A pass over
 the cells takes minutes; the passes are kept in output/arrays, so that a stopped run goes on. Prints
 tables, and writes them to output/csv/probe_*.csv.
 """

@@ -68,19 +68,23 @@ def mean_auc(odds: np.ndarray, cells: pd.DataFrame) -> float:
 def unseen(
     said: Odds, cells: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, tuple[float, anna.calibration.Calibration]]]:
-    """Returns calibrated out-of-part predictions, and each part's strength and calibration."""
+    """Returns calibrated out-of-part predictions, and each part's strength and temperature."""
     known, odds = {}, np.full(len(cells), np.nan)
     for part in PARTS:
         strength, inner = choose(said, cells, part)
-        others = predictions(cells, inner).assign(role="valid")
-        known[part] = strength, anna.calibration.fit(others)
+        known[part] = strength, calibration(predictions(cells, inner))
         rows = (cells["part"] == part).to_numpy()
-        odds[rows] = _apply(known[part][1], said[part, strength][rows])
+        odds[rows] = said[part, strength][rows] / known[part][1].temperature
     return predictions(cells, odds), known
 
 
-def _apply(known: anna.calibration.Calibration, odds: np.ndarray) -> np.ndarray:
-    return odds / known.temperature + known.offset
+def calibration(found: pd.DataFrame) -> anna.calibration.Calibration:
+    """Returns the temperature of people who are not judged, each counting alike.
+
+    There is no offset: what so few people could tell of it is mostly who they are.
+    """
+    weights = 1 / found.groupby("group")["group"].transform("size")
+    return anna.calibration.fit(found.assign(role="valid"), weights=weights, offset=False)
 
 
 def predictions(cells: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
@@ -96,7 +100,6 @@ def settings(known: dict, before: float, after: float) -> pd.DataFrame:
             "part": part,
             "strength": strength,
             "temperature": each.temperature,
-            "offset": each.offset,
         }
         for part, (strength, each) in known.items()
     ]

@@ -258,7 +258,7 @@ def test_record_of_a_plain_keras_file_is_empty(tmp_path):
     assert models.record(tmp_path / "plain.keras") == {}
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", "efficientnetv2b0"])
+@pytest.mark.parametrize("name", ["mobilenetv2", "efficientnetv2b0", "efficientnetlite0"])
 def test_published_encoders(name):
     model = models.build("anna", size=64, encoder=name)
     assert model.predict_on_batch(pixels(2, 64)).shape == (2, 1)

@@ -50,7 +50,7 @@ def test_it_brings_its_crop_and_mirrored_cells_get_the_same_call(model, sample_r
         atol=1e-4,
     )
     maps = anna.predict.maps(model, cell)
-    assert maps["evidence"].shape == maps["mask"].shape == (1, 56, 56)
+    assert maps["evidence"].shape == maps["mask"].shape == (1, 80, 80)
 
 
 def test_real_cells_of_the_people_who_taught_it(model, real_cells):

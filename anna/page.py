@@ -1,0 +1,154 @@
+"""A page of calls to pass on: one HTML file, its pictures in it, its table sorted by a click."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import keras
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm.auto import tqdm
+
+from anna import images, predict
+from anna.checks import CLASSES
+from anna.models import crop_of
+from anna.report import write_text
+
+SIDE = 160  # of a picture, in pixels of the page
+MOST = 1000  # cells with pictures; more make a page that no browser likes
+_HEAD = ("cell", "evidence", "file", "probability of ALL", "call", "warning")
+_STYLE = f"""
+:root {{ color-scheme: light dark; }}
+body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
+  padding: 0 1rem; }}
+table {{ border-collapse: collapse; width: 100%; }}
+th {{ cursor: pointer; text-align: left; position: sticky; top: 0; background: Canvas; }}
+th, td {{ padding: .4rem .6rem; border-bottom: 1px solid #8884; vertical-align: middle; }}
+td img {{ width: {SIDE // 2}px; height: {SIDE // 2}px; display: block; }}
+td img:hover {{ width: {SIDE}px; height: {SIDE}px; }}
+td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
+td.file {{ overflow-wrap: anywhere; }}
+.ALL {{ color: #b2182b; font-weight: 600; }} .HEM {{ color: #2166ac; font-weight: 600; }}
+@media (prefers-color-scheme: dark) {{ .ALL {{ color: #f4a582; }} .HEM {{ color: #92c5de; }} }}
+"""
+_SORT = """
+for (const [column, head] of [...document.querySelectorAll("th")].entries()) {
+  head.tabIndex = 0;
+  head.onclick = () => {
+    const body = document.querySelector("tbody");
+    const key = row => row.cells[column].dataset.key ?? row.cells[column].textContent;
+    const up = head.ariaSort !== "ascending";
+    for (const other of document.querySelectorAll("th")) other.ariaSort = null;
+    head.ariaSort = up ? "ascending" : "descending";
+    const rows = [...body.rows].sort((a, b) =>
+      key(a).localeCompare(key(b), undefined, {numeric: true}));
+    body.append(...(up ? rows : rows.reverse()));
+  };
+  head.onkeydown = event => { if (event.key === "Enter") head.onclick(); };
+}
+"""
+
+
+def write(
+    path: str | Path,
+    calls: pd.DataFrame,
+    model: keras.Model,
+    *,
+    crop: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Returns `path`, an HTML page of calls that needs no other file, the likeliest ALL first.
+
+    Args:
+        path: Where the page goes.
+        calls: As `anna.calls.of` returns them. The first `MOST` by probability get a row.
+        model: That made the calls, with maps.
+        crop: As in `anna.predict.files`.
+        progress: Whether to show a bar.
+    """
+    ordered = calls.sort_values("probability", ascending=False, kind="stable")
+    rows = ordered.head(MOST).to_dict("records")
+    crop = crop or crop_of(model)
+    bar = tqdm(rows, "drawing evidence", unit="cell", disable=not progress)
+    lines = [_row(row, *_pictures(model, row, crop)) for row in bar]
+    return write_text(path, _page(calls, lines))
+
+
+def overlay(image: np.ndarray, mask: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    """Returns a grey cell under its evidence, uint8: red speaks for ALL, blue against it.
+
+    The strongest colour is the 99th percentile of this cell's evidence.
+
+    Args:
+        image: uint8 (h, w, 3) RGB.
+        mask: The cell, 0 to 1, (h', w').
+        evidence: Log-odds, (h', w').
+    """
+    inside = np.abs(evidence[mask >= 0.5])
+    limit = float(np.percentile(inside, 99)) if inside.size else 0.0
+    colours = mpl.colormaps["RdBu_r"](0.5 + evidence / (2 * limit or 1.0))[..., :3]
+    size = image.shape[1::-1]
+    large = [Image.fromarray(np.uint8(255 * each)).resize(size) for each in (colours, mask)]
+    colour, share = (np.asarray(each, np.float32) / 255 for each in large)
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) / 255
+    share = 0.7 * share[..., None]
+    return np.uint8(np.rint(255 * ((1 - share) * grey + share * colour)))
+
+
+def _pictures(model: keras.Model, row: dict, crop: int) -> tuple[str, str]:
+    """Returns the cell and its evidence, as HTML; nothing for a file that was not judged."""
+    if pd.isna(row["probability"]):
+        return "", ""
+    image = images.read(row["path"], model.input_shape[1], crop=crop)
+    maps = predict.maps(model, image[None])
+    seen = overlay(image, maps["mask"][0], maps["evidence"][0])
+    return _img(image, "cell"), _img(seen, "evidence")
+
+
+def _img(image: np.ndarray, name: str) -> str:
+    kept = io.BytesIO()
+    Image.fromarray(image).resize((SIDE, SIDE)).save(kept, "WEBP", quality=80)
+    data = base64.b64encode(kept.getvalue()).decode()
+    return f'<img alt="{name}" loading="lazy" src="data:image/webp;base64,{data}">'
+
+
+def _row(row: dict, cell: str, evidence: str) -> str:
+    probability = row["probability"]
+    judged = not pd.isna(probability)
+    key, shown = (f"{probability:.6f}", f"{probability:.1%}") if judged else ("-1", "")
+    name = html.escape(Path(row["path"]).name)
+    where = html.escape(str(row["path"]), quote=True)
+    notes = html.escape(
+        "; ".join(row[k] for k in ("problem", "warning") if isinstance(row[k], str) and row[k])
+    )
+    return (
+        f'<tr><td data-key="{key}">{cell}</td><td data-key="{key}">{evidence}</td>'
+        f'<td class="file" title="{where}">{name}</td>'
+        f'<td class="number" data-key="{key}">{shown}</td>'
+        f'<td class="{row["call"]}">{row["call"]}</td><td>{notes}</td></tr>'
+    )
+
+
+def _page(calls: pd.DataFrame, lines: list[str]) -> str:
+    heads = "".join(f'<th scope="col">{name}</th>' for name in _HEAD)
+    counts = calls["call"].value_counts()
+    told = ", ".join(f"{counts.get(name, 0):,} called {name}" for name in reversed(CLASSES))
+    warned = f"{(calls['warning'] != '').sum():,} with a warning"
+    left = len(calls) - len(lines)
+    more = f" The {left:,} least likely are left out here." if left else ""
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>ANNa: calls</title>
+<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>
+<h1>ANNa: {len(calls):,} cells</h1>
+<p>{told}, {calls["problem"].notna().sum():,} not judged, {warned}.{more}
+Evidence: red speaks for ALL, blue against it. A click on a column's head sorts by it.</p>
+<p><strong>For research and teaching. Not for diagnosis.</strong></p>
+<table><thead><tr>{heads}</tr></thead><tbody>
+{chr(10).join(lines)}
+</tbody></table><script>{_SORT}</script></body></html>
+"""

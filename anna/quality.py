@@ -1,0 +1,58 @@
+"""Whether a cell looks like the cells that a network has learnt from.
+
+A network gives any picture a probability. These checks are plain measures of `anna.facts`, each
+against the range that real cells had; they find the wrong magnification, another stain, a blurred
+photograph and a picture that was not cut out, not every way to differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+# What lies below the range, and above it.
+SAYS = {
+    "diameter": ("smaller than the cells learnt from", "larger than the cells learnt from"),
+    "red": ("darker in red", "brighter in red"),
+    "green": ("darker in green", "brighter in green"),
+    "blue": ("darker in blue", "brighter in blue"),
+    "texture": ("blurred", "noisy or sharpened"),
+}
+FULL = 0.9  # share of an image that a cell cut out on black never fills
+
+
+def ranges(facts: pd.DataFrame, *, tail: float = 0.001) -> dict[str, tuple[float, float]]:
+    """Returns the range of each measure in `SAYS`, by name.
+
+    Args:
+        facts: Of the cells that were learnt from, as `anna.facts.of` returns them.
+        tail: Share of the cells that may lie below a range, and as many above.
+    """
+    seen = facts[list(SAYS)].quantile([tail, 1 - tail])
+    return {name: (float(seen[name].iloc[0]), float(seen[name].iloc[1])) for name in SAYS}
+
+
+def warnings(facts: pd.DataFrame, known: Mapping[str, tuple[float, float]]) -> pd.Series:
+    """Returns what is unusual about each image, text with the index of `facts`; empty if nothing.
+
+    Args:
+        facts: As `anna.facts.of` returns them; an image without measures has no warning.
+        known: As `ranges` returns them.
+    """
+    found = [_of_row(row, known) for row in facts.to_dict("records")]
+    return pd.Series(found, index=facts.index, dtype="str", name="warning")
+
+
+def _of_row(row: Mapping, known: Mapping[str, tuple[float, float]]) -> str:
+    if pd.isna(row["area"]):
+        return ""
+    if row["area"] > FULL * row["width"] * row["height"]:
+        return "not cut out on black"
+    found = []
+    for name, (low, high) in known.items():
+        below, above = SAYS[name]
+        if row[name] < low or row[name] > high:
+            say = below if row[name] < low else above
+            found.append(f"{say} ({row[name]:.3g}, seen {low:.3g} to {high:.3g})")
+    return "; ".join(found)

@@ -27,12 +27,13 @@ _STYLE = f"""
 body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
   padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
-th {{ cursor: pointer; text-align: left; position: sticky; top: 0; background: Canvas; }}
+th {{ cursor: pointer; text-align: left; white-space: nowrap; position: sticky; top: 0;
+  background: Canvas; }}
 th, td {{ padding: .4rem .6rem; border-bottom: 1px solid #8884; vertical-align: middle; }}
 td img {{ width: {SIDE // 2}px; height: {SIDE // 2}px; display: block; }}
 td img:hover {{ width: {SIDE}px; height: {SIDE}px; }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
-td.file {{ overflow-wrap: anywhere; }}
+td.file {{ overflow-wrap: anywhere; min-width: 14rem; }}
 .ALL {{ color: #b2182b; font-weight: 600; }} .HEM {{ color: #2166ac; font-weight: 600; }}
 @media (prefers-color-scheme: dark) {{ .ALL {{ color: #f4a582; }} .HEM {{ color: #92c5de; }} }}
 """

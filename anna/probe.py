@@ -1,29 +1,36 @@
 """A linear probe: evidence read by one linear map from a backbone that knows photographs and rests.
 
 The backbone (`anna.lite`) is never changed, so a few people cannot spoil it; what is learnt is one
-number a channel. The mean of a map over a cell is linear, too: so the probe is found as a logistic
-regression on the channels' means over the cell, at its optimum in seconds, and then stands in the
-network as 1×1 convolutions whose sum is the map of evidence. Source: Alain and Bengio 2016,
-Understanding intermediate layers using linear classifier probes, doi 10.48550/arXiv.1610.01644.
+number a channel. It looks at a cell twice, as it is and with its stain centred. The mean of a map
+over a cell is linear, too: so the probe is found as a logistic regression on the channels' means
+over the cell, at its optimum in seconds, and then stands in the network as 1×1 convolutions whose
+sum is the map of evidence. Source: Alain and Bengio 2016, Understanding intermediate layers using
+linear classifier probes, doi 10.48550/arXiv.1610.01644.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import layers
+import pandas as pd
+from keras import KerasTensor, layers, ops
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
 from anna import lite
 from anna.batches import chances
-from anna.layers import CellMean, Density, FromBytes
+from anna.layers import CellMean, Centred, Density, FromBytes
 
 # Taps, and what each divides the side by.
+# Taps, and what each divides the side by.
 LEVELS = {"block1": 4, "block4": 8, "block7": 16, "block10": 16, "block14": 32}
+SIGHTS = ("raw", "centred")
+GREY = 127  # of 255: the mean of each channel in a centred cell
+PEOPLE = 10.0  # how much more it costs to go by what differs between people of one class
 _FINEST = min(LEVELS.values())
 
 
@@ -32,7 +39,7 @@ class Probe:
     """A linear map of features to log-odds of ALL.
 
     Attributes:
-        weights: float64 (c,), one a channel of the taps, in the order of `LEVELS`.
+        weights: float64 (c,), in the order of `features`.
         offset: Added to the log-odds.
     """
 
@@ -44,11 +51,12 @@ class Probe:
         return found @ self.weights + self.offset
 
 
-def build(size: int = 224, *, crop: int = 320, weights: str | None = None) -> keras.Model:
+def build(size: int = 320, *, crop: int = 320, weights: str | None = None) -> keras.Model:
     """Returns the network: uint8 RGB (n, size, size, 3) in, probability of ALL (n, 1) out.
 
     Its layers `mask` and `evidence` are the maps, at a quarter of the size; the mean of the
-    evidence over the mask is the log-odds. `put` gives it what a probe has learnt.
+    evidence over the mask, plus a term for the cell's size, is the log-odds. `put` gives it what a
+    probe has learnt.
 
     Args:
         size: Side of the images in pixels, divisible by 32.
@@ -63,35 +71,67 @@ def build(size: int = 224, *, crop: int = 320, weights: str | None = None) -> ke
         raise ValueError(f"size must be divisible by 32. Received: {size}")
     image = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     raw = FromBytes(crop, name="to_float")(image)
-    _, cell = Density(name="density", dtype="float32")(raw)
-    seen = layers.Rescaling(*lite.SCALE, dtype="float32", name="to_backbone")(raw)
-    backbone = lite.efficientnet_lite0(input_tensor=seen, weights=weights, folded=True)
-    backbone.trainable = False
+    density, cell = Density(name="density", dtype="float32")(raw)
+    taps = _taps(size, weights)
+    seen = {"raw": taps(raw), "centred": taps(_centred(density, cell))}
     mask = layers.AveragePooling2D(_FINEST, dtype="float32", name="mask")(cell)
     each = []
-    for tap, share in LEVELS.items():
-        x = layers.Conv2D(1, 1, dtype="float32", name=f"evidence_{tap}")(
-            backbone.get_layer(tap).output
-        )
-        each.append(layers.UpSampling2D(share // _FINEST, name=f"evidence_{tap}_up")(x))
+    for sight, found in seen.items():
+        for (tap, share), x in zip(LEVELS.items(), found, strict=True):
+            x = layers.Conv2D(1, 1, dtype="float32", name=f"evidence_{sight}_{tap}")(x)
+            each.append(layers.UpSampling2D(share // _FINEST, name=f"{sight}_{tap}_up")(x))
     evidence = layers.Add(dtype="float32", name="evidence")(each)
-    logit = CellMean(dtype="float32", name="logit")([evidence, mask])
+    inside = CellMean(dtype="float32", name="inside")([evidence, mask])
+    term = layers.Dense(1, dtype="float32", name="size_evidence")(_log_size(cell))
+    logit = layers.Add(dtype="float32", name="logit")([inside, term])
     probability = layers.Activation("sigmoid", dtype="float32", name="probability")(logit)
     return keras.Model(image, probability, name="anna")
 
 
+def _taps(size: int, weights: str | None) -> keras.Model:
+    """Returns the backbone at rest: values of 0 to 255 in, the outputs of `LEVELS` out."""
+    image = keras.Input((size, size, 3), name="image")
+    seen = layers.Rescaling(*lite.SCALE, dtype="float32", name="to_backbone")(image)
+    whole = lite.efficientnet_lite0(input_tensor=seen, weights=weights, folded=True)
+    outputs = [whole.get_layer(tap).output for tap in LEVELS]
+    taps = keras.Model(image, outputs, name="backbone")
+    taps.trainable = False
+    return taps
+
+
+def _centred(density: KerasTensor, cell: KerasTensor) -> KerasTensor:
+    """Returns the cells with a mean density of that of `GREY` in each channel, 0 to 255."""
+    own = Centred(unit=1.0, name="own_density", dtype="float32")([density, cell])
+    moved = layers.Rescaling(-1.0, float(np.log(GREY / 255)), dtype="float32", name="moved")(own)
+    light = layers.Activation("exponential", dtype="float32", name="light")(moved)
+    value = layers.ReLU(255.0, dtype="float32", name="value")(
+        layers.Rescaling(255.0, dtype="float32", name="bright")(light)
+    )
+    return layers.Multiply(dtype="float32", name="centred")([value, cell])
+
+
+def _log_size(cell: KerasTensor) -> KerasTensor:
+    """Returns the logarithm of the share of the image that the cell fills, (n, 1)."""
+    share = layers.GlobalAveragePooling2D(dtype="float32", name="share")(cell)
+    return ops.log(ops.maximum(share, 1e-4))
+
+
 def reader(model: keras.Model) -> keras.Model:
-    """Returns a network from images to features: the taps' means over the cell, float32 (n, c).
+    """Returns a network from images to features, float32 (n, c).
+
+    They are the means over the cell of each sight's taps, and last the logarithm of the cell's
+    share of the image.
 
     Args:
         model: As `build` returns it.
     """
     _, cell = model.get_layer("density").output
-    means = []
-    for tap, share in LEVELS.items():
-        mask = layers.AveragePooling2D(share)(cell)
-        means.append(CellMean()([model.get_layer(tap).output, mask]))
-    return keras.Model(model.input, layers.Concatenate()(means))
+    found = []
+    for sight in SIGHTS:
+        for tap, share in LEVELS.items():
+            mask = layers.AveragePooling2D(share)(cell)
+            found.append(CellMean()([model.get_layer(f"evidence_{sight}_{tap}").input, mask]))
+    return keras.Model(model.input, layers.Concatenate()([*found, _log_size(cell)]))
 
 
 def features(
@@ -101,7 +141,7 @@ def features(
     batch_size: int = 4,
     progress: bool = True,
 ) -> np.ndarray:
-    """Returns what the probe reads of each image, float32 (n, c).
+    """Returns what the probe reads of each image, float32 (n, c), as `reader` gives it.
 
     Args:
         model: As `build` returns it.
@@ -118,16 +158,28 @@ def features(
     return np.concatenate(found)
 
 
-def fit(found: np.ndarray, labels: np.ndarray, people: np.ndarray, *, strength: float) -> Probe:
+def fit(
+    found: np.ndarray,
+    labels: np.ndarray,
+    people: np.ndarray,
+    *,
+    strength: float,
+    alike: float = PEOPLE,
+) -> Probe:
     """Returns the probe under which the labels are likeliest, given a penalty on its weights.
 
-    Classes weigh alike, and within a class people by the square root of their cells.
+    Classes weigh alike, and within a class people by the square root of their cells. A direction in
+    which people of one class differ costs more: the penalty on weights w of standardised channels
+    is w·(I + alike·S)·w, with S the covariance of people's means about their class (within-class
+    covariance, as Hatch et al. 2006 weigh it for speakers). The size stands by itself, and its
+    log-odds are added, as those of independent evidence.
 
     Args:
         found: Features, (copies, n, c): views of the same n cells.
         labels: (n,) of 0 and 1.
         people: (n,) names.
         strength: Inverse of the penalty per cell, above 0 (`C` of scikit-learn).
+        alike: How much more it costs to go by what differs between people of one class.
 
     Raises:
         ValueError: If a class is missing.
@@ -136,20 +188,54 @@ def fit(found: np.ndarray, labels: np.ndarray, people: np.ndarray, *, strength: 
         raise ValueError(f"Both classes are needed. Received: {np.unique(labels).tolist()}")
     copies, cells, channels = found.shape
     rows = found.reshape(-1, channels).astype(np.float64)
-    scale = StandardScaler().fit(rows)
     weight = np.tile(chances(labels, people) * cells / copies, copies)
+    labels, people = np.tile(labels, copies), np.tile(people, copies)
+    seen = _logistic(rows[:, :-1], labels, weight, strength, _leaner(labels, people, alike))
+    size = _logistic(rows[:, -1:], labels, weight, 1.0)
+    return Probe(np.concatenate([seen.weights, size.weights]), seen.offset + size.offset)
+
+
+def _logistic(
+    rows: np.ndarray,
+    labels: np.ndarray,
+    weight: np.ndarray,
+    strength: float,
+    leaner: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Probe:
+    """Returns a logistic regression on standardised rows, lent another penalty by `leaner`."""
+    scale = StandardScaler().fit(rows)
+    rows = scale.transform(rows)
+    lean = leaner(rows) if leaner else np.eye(rows.shape[1])
     model = LogisticRegression(C=strength, max_iter=2000, tol=1e-3)
-    model.fit(scale.transform(rows), np.tile(labels, copies), sample_weight=weight)
-    weights = model.coef_[0] / scale.scale_
+    model.fit(rows @ lean, labels, sample_weight=weight)
+    weights = (lean @ model.coef_[0]) / scale.scale_
     return Probe(weights, float(model.intercept_[0] - weights @ scale.mean_))
 
 
+def _leaner(
+    labels: np.ndarray, people: np.ndarray, alike: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function from rows to (I + alike·S)^(-1/2), with S as in `fit`."""
+
+    def _lean(rows: np.ndarray) -> np.ndarray:
+        table = pd.DataFrame(rows).groupby([labels, people]).mean()
+        apart = (table - table.groupby(level=0).transform("mean")).to_numpy()
+        spread = apart.T @ apart / max(len(apart) - 2, 1)
+        values, axes = np.linalg.eigh(np.eye(rows.shape[1]) + alike * spread)
+        return (axes / np.sqrt(values)) @ axes.T
+
+    return _lean
+
+
 def put(model: keras.Model, learnt: Probe) -> None:
-    """Gives the network of `build` what a probe has learnt; the offset goes to the first level."""
-    start, offset = 0, learnt.offset
-    for tap in LEVELS:
-        layer = model.get_layer(f"evidence_{tap}")
-        channels = layer.kernel.shape[2]
-        kernel = learnt.weights[start : start + channels].reshape(1, 1, channels, 1)
-        layer.set_weights([kernel, np.array([offset])])
-        start, offset = start + channels, 0.0
+    """Gives the network of `build` what a probe has learnt; the offset goes to the size's term."""
+    start = 0
+    for sight in SIGHTS:
+        for tap in LEVELS:
+            layer = model.get_layer(f"evidence_{sight}_{tap}")
+            channels = layer.kernel.shape[2]
+            kernel = learnt.weights[start : start + channels].reshape(1, 1, channels, 1)
+            layer.set_weights([kernel, np.zeros(1)])
+            start += channels
+    term = [learnt.weights[start:].reshape(1, 1), np.array([learnt.offset])]
+    model.get_layer("size_evidence").set_weights(term)

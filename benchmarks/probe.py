@@ -10,7 +10,7 @@ tables, and writes them to output/csv/probe_*.csv.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import brain_tables
 import brain_trust
@@ -21,10 +21,12 @@ import probe_tables
 from real_cells import PARTS, parts_of_real_cells
 
 import anna
-from anna.layers import Centred, Density, Views
+from anna.layers import Views
 
 SIZE = 320
-VIEWS = 4
+VIEWS = 2
+FINE = 64  # channels of the first two levels
+EVERY = 4  # of which cells one is disturbed
 
 
 def main() -> None:
@@ -45,23 +47,26 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         name: brain_tables.row(each, cells) for name, each in brain_tables.baselines(cells).items()
     }
     rows["anna, probe"] = own
+    rows["anna, probe, each person left out"] = brain_tables.row(
+        probe_tables.one_by_one(views, cells, known), cells
+    )
     yield "methods", pd.DataFrame(rows).T.rename_axis("method").reset_index()
     yield "people", anna.metrics.by_subject(found.assign(drawn=False), 0.5)
     yield "calibration", _calibration(cells, said, known, own["ece"])
     yield "ingredients", _ingredients(cells, views, own)
-    pixels = anna.images.load(cells, size=SIZE, cache=anna.Workspace.locate().arrays)
+    some = cells.iloc[::EVERY].reset_index(drop=True)
+    pixels = anna.images.load(cells, size=SIZE, cache=anna.Workspace.locate().arrays)[::EVERY]
     networks = dict(_networks(cells, views, known))
-    yield "robustness", brain_trust.robustness(cells, pixels, networks, name="probe")
-    yield "deletion", brain_trust.deletion(cells, pixels, networks, name="probe", count=40)
+    yield "robustness", brain_trust.robustness(some, pixels, networks, name="probe")
+    yield "deletion", brain_trust.deletion(some, pixels, networks, name="probe", count=20)
 
 
-def read(cells: pd.DataFrame, *, kind: str = "raw", views: int = VIEWS) -> np.ndarray:
+def read(cells: pd.DataFrame, *, kind: str = "imagenet", views: int = VIEWS) -> np.ndarray:
     """Returns the features of the cells, float32 (views, n, c), read or kept.
 
     Args:
         cells: As `parts_of_real_cells` returns them.
-        kind: "raw"; "centred", by the mean density of each image, as the U-Net sees them; or
-            "scratch", with a backbone that knows nothing.
+        kind: "imagenet"; or "scratch", with a backbone that knows nothing.
         views: The first of those of `anna.layers.Views`.
     """
     ws = anna.Workspace.locate()
@@ -69,37 +74,27 @@ def read(cells: pd.DataFrame, *, kind: str = "raw", views: int = VIEWS) -> np.nd
     paths = [ws.arrays / f"probe_{key}_{SIZE}_{kind}{number}.npy" for number in range(views)]
     if not all(path.is_file() for path in paths):
         keras.utils.set_random_seed(0)
-        weights = None if kind == "scratch" else "imagenet"
-        model = anna.probe.build(SIZE, weights=weights)
+        model = anna.probe.build(SIZE, weights=None if kind == "scratch" else kind)
         pixels = anna.images.load(cells, size=SIZE, cache=ws.arrays)
-        change = _centred if kind == "centred" else np.asarray
         for number, path in enumerate(paths):
             if not path.is_file():
-                found = anna.probe.features(model, _Changed(pixels, number, change))
+                found = anna.probe.features(model, _Turned(pixels, number))
                 anna.workspace.write_whole(path, lambda part, found=found: np.save(part, found))
     return np.stack([np.load(path, allow_pickle=False) for path in paths])
 
 
-class _Changed:
+class _Turned:
     """Pixels in one of the views, made when they are asked for."""
 
-    def __init__(self, pixels: np.ndarray, view: int, change: Callable):
-        self.pixels, self.view, self.change = pixels, view, change
-        self.views = Views(VIEWS, dtype="uint8")
+    def __init__(self, pixels: np.ndarray, view: int):
+        self.pixels, self.view, self.views = pixels, view, Views(VIEWS, dtype="uint8")
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        part = self.change(np.ascontiguousarray(self.pixels[rows]))
+        part = np.ascontiguousarray(self.pixels[rows])
         return np.asarray(self.views(part)).reshape(VIEWS, *part.shape)[self.view]
-
-
-def _centred(pixels: np.ndarray) -> np.ndarray:
-    """Returns cells whose mean density is that of a grey of 127 in each channel, uint8."""
-    density, cell = Density(dtype="float32")(pixels.astype(np.float32))
-    moved = np.asarray(Centred(unit=1.0, dtype="float32")([density, cell])) - np.log(127 / 255)
-    return (255 * np.exp(-moved) * np.asarray(cell)).round().clip(0, 255).astype(np.uint8)
 
 
 def _calibration(cells: pd.DataFrame, said: dict, known: dict, after: float) -> pd.DataFrame:
@@ -113,17 +108,22 @@ def _calibration(cells: pd.DataFrame, said: dict, known: dict, after: float) -> 
 
 def _ingredients(cells: pd.DataFrame, views: np.ndarray, own: dict) -> pd.DataFrame:
     """Returns the scores with each ingredient left out or another in its place."""
-    start, others = 0, {"with one view of four": views[:1]}
-    model = anna.probe.build(SIZE)
-    for tap in anna.probe.LEVELS:
-        channels = model.get_layer(f"evidence_{tap}").kernel.shape[2]
-        others[f"without {tap}"] = np.delete(views, np.s_[start : start + channels], axis=2)
-        start += channels
-    others["centred stain, one view"] = read(cells, kind="centred", views=1)
-    others["backbone from scratch, one view"] = read(cells, kind="scratch", views=1)
+    half = views.shape[-1] // 2
+    fine = np.r_[0:FINE, half : half + FINE]
+    flat = views.copy()
+    flat[..., -1] = 0  # says nothing
+    others = {
+        "with one view of two": (views[:1], {}),
+        "without centring the stain": (np.delete(views, np.s_[half:-1], axis=2), {}),
+        "with the centred stain alone": (views[..., half:], {}),
+        "without the term for size": (flat, {}),
+        "without the penalty on people": (views, {"alike": 0.0}),
+        "without the two fine levels": (np.delete(views, fine, axis=2), {}),
+        "backbone from scratch, one view": (read(cells, kind="scratch", views=1), {}),
+    }
     rows = {"anna, probe": own}
-    for name, found in others.items():
-        judged, _ = probe_tables.unseen(probe_tables.judge(found, cells), cells)
+    for name, (found, options) in others.items():
+        judged, _ = probe_tables.unseen(probe_tables.judge(found, cells, **options), cells)
         rows[name] = brain_tables.row(judged, cells, resamples=0)
     table = pd.DataFrame(rows).T.drop(columns=["low", "high"])
     for name, gain in (("weighted_f1", "lost F1"), ("mean AUC", "lost AUC")):

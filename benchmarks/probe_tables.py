@@ -10,12 +10,16 @@ from sklearn.metrics import roc_auc_score
 
 import anna
 
-STRENGTHS = (1e-2, 1e-1, 1.0)
+STRENGTHS = (1e-2, 1e-1)
 Odds = dict[tuple[str, float], np.ndarray]  # unseen parts and strength, to log-odds of all cells
 
 
 def judge(
-    found: np.ndarray, cells: pd.DataFrame, *, strengths: tuple[float, ...] = STRENGTHS
+    found: np.ndarray,
+    cells: pd.DataFrame,
+    *,
+    strengths: tuple[float, ...] = STRENGTHS,
+    alike: float = anna.probe.PEOPLE,
 ) -> Odds:
     """Returns what probes taught without one part, and without two, say of every cell.
 
@@ -25,6 +29,7 @@ def judge(
         found: Features, (views, n, c).
         cells: With `part`, `label` and `group`, row by row.
         strengths: To choose from.
+        alike: As of `anna.probe.fit`.
     """
     part, said = cells["part"].to_numpy(), {}
     for count in (1, 2):
@@ -33,7 +38,9 @@ def judge(
             seen = cells[~held]
             labels, people = seen["label"].to_numpy(int), seen["group"].to_numpy()
             for strength in strengths:
-                learnt = anna.probe.fit(found[:, ~held], labels, people, strength=strength)
+                learnt = anna.probe.fit(
+                    found[:, ~held], labels, people, strength=strength, alike=alike
+                )
                 odds = np.full(len(cells), np.nan)
                 odds[held] = learnt.log_odds(found[:, held]).mean(axis=0)
                 said["".join(out), strength] = odds
@@ -76,6 +83,21 @@ def unseen(
         rows = (cells["part"] == part).to_numpy()
         odds[rows] = said[part, strength][rows] / known[part][1].temperature
     return predictions(cells, odds), known
+
+
+def one_by_one(found: np.ndarray, cells: pd.DataFrame, known: dict) -> pd.DataFrame:
+    """Returns predictions of each person by a probe of all the others.
+
+    Strength and temperature are those of the person's part, which come from the other parts.
+    """
+    odds = np.full(len(cells), np.nan)
+    for person, rows in cells.groupby("group").indices.items():
+        seen = (cells["group"] != person).to_numpy()
+        strength, calibrated = known[cells["part"].iloc[rows[0]]]
+        labels, people = cells["label"].to_numpy(int)[seen], cells["group"].to_numpy()[seen]
+        learnt = anna.probe.fit(found[:, seen], labels, people, strength=strength)
+        odds[rows] = learnt.log_odds(found[:, rows]).mean(axis=0) / calibrated.temperature
+    return predictions(cells, odds)
 
 
 def calibration(found: pd.DataFrame) -> anna.calibration.Calibration:

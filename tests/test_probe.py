@@ -1,5 +1,6 @@
 """The linear probe: what is found on channels' means is what the network's map says."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,8 +15,8 @@ def cells():
     """Discs of noise on black, uint8 (3, 64, 64, 3)."""
     rng = np.random.default_rng(0)
     far = np.hypot(*np.mgrid[-32:32, -32:32])
-    pixels = rng.integers(40, 220, (3, 64, 64, 3))
-    return (pixels * (far < 24)[..., None]).astype(np.uint8)
+    inside = far < np.array([20, 24, 28])[:, None, None]
+    return (rng.integers(40, 220, (3, 64, 64, 3)) * inside[..., None]).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +43,25 @@ def test_the_network_says_what_the_probe_found(network, cells, learnt):
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def test_the_mean_of_the_evidence_over_the_mask_is_the_call(network, cells, learnt):
+def test_the_mean_of_the_evidence_and_the_size_are_the_call(network, cells, learnt):
     probe.put(network, learnt)
     maps = anna.predict.maps(network, cells)
     assert maps["evidence"].shape == maps["mask"].shape == (3, 16, 16)
     weight = maps["mask"] / maps["mask"].sum((1, 2), keepdims=True)
+    share = (cells > 8).any(axis=-1).mean(axis=(1, 2))
+    found = (weight * maps["evidence"]).sum((1, 2)) + learnt.weights[-1] * np.log(share)
     expected = odds(anna.predict.probabilities(network, cells, batch_size=3))
-    np.testing.assert_allclose((weight * maps["evidence"]).sum((1, 2)), expected, atol=1e-2)
+    np.testing.assert_allclose(found + learnt.offset, expected, atol=1e-2)
+
+
+def test_the_centred_sight_does_not_see_how_strong_the_stain_is(network, cells):
+    dim = (cells * 0.6).round().astype(np.uint8)
+    seen = keras.Model(network.input, probe._centred(*network.get_layer("density").output))
+    first, second = (np.asarray(seen(each)) for each in (cells, dim))
+    assert np.abs(first - second).mean() < 2 < np.abs(cells - dim.astype(float)).mean() / 3
+    inside = first[0][(cells[0] > 8).any(axis=-1)]
+    np.testing.assert_allclose(np.exp(np.log(inside).mean(axis=0)), probe.GREY, rtol=0.05)
+    assert (first[0][(cells[0] == 0).all(axis=-1)] == 0).all()
 
 
 def test_views_and_calibration_go_around_it(network, cells, learnt):
@@ -62,10 +75,10 @@ def test_views_and_calibration_go_around_it(network, cells, learnt):
 
 
 def planted(rng, shift=0.0):
-    """Four people, 60 cells each: channel 1 tells the classes apart, channel 2 the people."""
+    """Four people, 60 cells each: channel 1 tells the classes apart, the last is the size."""
     people = np.repeat(["p", "q", "r", "s"], 60)
     labels = np.repeat([1, 0, 1, 0], 60)
-    found = rng.normal(size=(240, 4))
+    found = rng.normal(size=(240, 5))
     found[:, 1] += 2 * labels + shift
     return found[None], labels, people
 
@@ -80,7 +93,8 @@ def test_it_finds_what_tells_the_classes_apart():
 
 def test_a_weaker_penalty_gives_larger_weights():
     data = planted(np.random.default_rng(0))
-    sizes = [np.linalg.norm(probe.fit(*data, strength=s).weights) for s in (1e-4, 1e-2, 1.0)]
+    fits = [probe.fit(*data, strength=s) for s in (1e-4, 1e-2, 1.0)]
+    sizes = [np.linalg.norm(each.weights[:-1]) for each in fits]
     assert sizes[0] < sizes[1] < sizes[2]
 
 
@@ -90,6 +104,27 @@ def test_the_same_cells_twice_teach_the_same():
     twice = probe.fit(np.concatenate([found, found]), labels, people, strength=0.1)
     np.testing.assert_allclose(twice.weights, once.weights, atol=1e-3)
     assert twice.offset == pytest.approx(once.offset, abs=1e-2)
+
+
+def test_it_goes_less_by_what_differs_between_people_of_a_class():
+    found, labels, people = planted(np.random.default_rng(0))
+    found[0, people == "p", 2] += 6
+    found[0, people == "r", 2] += 2
+    free = probe.fit(found, labels, people, strength=0.1, alike=0.0)
+    tied = probe.fit(found, labels, people, strength=0.1, alike=100.0)
+    assert free.weights[2] > 0.3
+    assert abs(tied.weights[2]) < abs(free.weights[2]) / 3
+    assert tied.weights[1] > free.weights[1] / 3
+
+
+def test_the_size_is_added_as_evidence_by_itself():
+    found, labels, people = planted(np.random.default_rng(0))
+    found[0, :, -1] += 2 * labels
+    found[0, :, 0] = found[0, :, -1]  # the same once more among the channels
+    learnt = probe.fit(found, labels, people, strength=0.1)
+    alone = probe.fit(found[..., [3, 4]], labels, people, strength=0.1)
+    assert learnt.weights[-1] == pytest.approx(alone.weights[-1], rel=1e-3)
+    assert learnt.weights[0] > 0.3
 
 
 def test_classes_weigh_alike_whatever_their_number():

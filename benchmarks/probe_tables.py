@@ -85,7 +85,9 @@ def unseen(
     return predictions(cells, odds), known
 
 
-def one_by_one(found: np.ndarray, cells: pd.DataFrame, known: dict) -> pd.DataFrame:
+def one_by_one(
+    found: np.ndarray, cells: pd.DataFrame, known: dict, *, alike: float = anna.probe.PEOPLE
+) -> pd.DataFrame:
     """Returns predictions of each person by a probe of all the others.
 
     Strength and temperature are those of the person's part, which come from the other parts.
@@ -95,7 +97,7 @@ def one_by_one(found: np.ndarray, cells: pd.DataFrame, known: dict) -> pd.DataFr
         seen = (cells["group"] != person).to_numpy()
         strength, calibrated = known[cells["part"].iloc[rows[0]]]
         labels, people = cells["label"].to_numpy(int)[seen], cells["group"].to_numpy()[seen]
-        learnt = anna.probe.fit(found[:, seen], labels, people, strength=strength)
+        learnt = anna.probe.fit(found[:, seen], labels, people, strength=strength, alike=alike)
         odds[rows] = learnt.log_odds(found[:, rows]).mean(axis=0) / calibrated.temperature
     return predictions(cells, odds)
 

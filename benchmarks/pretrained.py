@@ -133,9 +133,9 @@ So read a call with care. People of whom fewer than half the cells were judged r
 ## Limits
 
 - {people[0]} healthy people taught it. Whether another looks like one of them is luck.
-- It reads colour. Where the hue of the stain is another, it may err: see the robustness table of
-  the README. Whether that colour is the disease's or the laboratory's cannot be told from one
-  collection.
+- It reads colour and fine grain. Another hue of the stain, blur and a JPEG of quality 75 cost it
+  much (robustness table of the README); light and pose do not.
+  Whether that colour is the disease's or the laboratory's cannot be told from one collection.
 - One collection, one stain, one way of cutting cells out: each cell centred on black, at C-NMC's
   magnification, the central {recipe["crop"]} pixels of a 450-pixel image.
 - No age, sex or origin of the people is known, so fairness cannot be examined.

@@ -52,7 +52,7 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     pixels = anna.images.load(cells, size=SIZE, cache=anna.Workspace.locate().arrays)[::EVERY]
     networks = dict(_networks(cells, views, known))
     yield "robustness", brain_trust.robustness(some, pixels, networks, name="probe")
-    yield "deletion", brain_trust.deletion(some, pixels, networks, name="probe", count=20)
+    yield "deletion", brain_trust.deletion(some, pixels, networks, name="probe", count=8)
 
 
 def read(cells: pd.DataFrame, *, kind: str = "imagenet", views: int = VIEWS) -> np.ndarray:

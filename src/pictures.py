@@ -21,7 +21,7 @@ from anna.report import write_text
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 PICTURES = ("evidence", "network", "curves", "people", "label_order")
-REAL = ("brain_robustness", "brain_deletion")
+REAL = tuple(f"{of}_{what}" for of in ("probe", "brain") for what in ("robustness", "deletion"))
 PARTS = "abcde"
 
 
@@ -129,6 +129,11 @@ def of_segmenter(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 TABLES = {
+    "probe_methods": of_methods,
+    "probe_ingredients": of_ingredients,
+    "probe_calibration": rounded,
+    "probe_robustness": rounded,
+    "probe_deletion": rounded,
     "brain_methods": of_methods,
     "brain_ingredients": of_ingredients,
     "brain_calibration": rounded,

@@ -45,7 +45,7 @@ def efficientnet_lite0(
         weights: "imagenet" or None.
         include_top: Must be False: the classifier of photographs is not built.
         folded: Whether the convolutions take the normalisation into themselves. The outputs are the
-            same, two to three times as fast on a CPU; for a backbone that will not learn.
+            same, sooner; for a backbone that will not learn.
 
     Raises:
         ValueError: If the top is asked for.
@@ -60,7 +60,9 @@ def efficientnet_lite0(
     for kernel, stride, expansion, channels, repeats in STAGES:
         for repeat in range(repeats):
             shape = (kernel, 1 if repeat else stride)
-            x = _block(x, shape, expansion, channels, f"block{number}", norm)
+            x = _block(
+                x, shape, expansion=expansion, channels=channels, name=f"block{number}", norm=norm
+            )
             number += 1
     model = keras.Model(input_tensor, x, name="efficientnetlite0")
     if weights == "imagenet":
@@ -71,6 +73,7 @@ def efficientnet_lite0(
 def _block(
     x: KerasTensor,
     shape: tuple[int, int],
+    *,
     expansion: int,
     channels: int,
     name: str,

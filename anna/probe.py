@@ -190,8 +190,10 @@ def fit(
     rows = found.reshape(-1, channels).astype(np.float64)
     weight = np.tile(chances(labels, people) * cells / copies, copies)
     labels, people = np.tile(labels, copies), np.tile(people, copies)
-    seen = _logistic(rows[:, :-1], labels, weight, strength, _leaner(labels, people, alike))
-    size = _logistic(rows[:, -1:], labels, weight, 1.0)
+    seen = _logistic(
+        rows[:, :-1], labels, weight, strength=strength, leaner=_leaner(labels, people, alike)
+    )
+    size = _logistic(rows[:, -1:], labels, weight, strength=1.0)
     return Probe(np.concatenate([seen.weights, size.weights]), seen.offset + size.offset)
 
 
@@ -199,6 +201,7 @@ def _logistic(
     rows: np.ndarray,
     labels: np.ndarray,
     weight: np.ndarray,
+    *,
     strength: float,
     leaner: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Probe:

@@ -1,7 +1,9 @@
 """What the tests share: an output folder of their own, a small drawn sample, the real cells."""
 
+import importlib
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,17 @@ def session_output(tmp_path_factory):
         patch.setenv("ANNA_OUTPUT", str(output))
         patch.delenv("ANNA_INPUT", raising=False)
         yield output
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """A function from the name of a module of benchmarks/ to the module, forgotten afterwards."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(REPO / "benchmarks"))
+    yield importlib.import_module
+    for name in ("brain_tables", "probe_tables", "real_cells"):
+        if name not in before:
+            sys.modules.pop(name, None)
 
 
 @pytest.fixture

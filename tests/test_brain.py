@@ -1,8 +1,6 @@
 """The protocol on real people: what judges a part, and what calibrates it, has not seen it."""
 
-import sys
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,17 +8,10 @@ import pytest
 
 from anna import calibration, tables
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-
 
 @pytest.fixture
-def brain_tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import brain_tables
-
-    yield brain_tables
-    for name in ("brain_tables", "real_cells"):
-        sys.modules.pop(name, None)
+def brain_tables(benchmark):
+    return benchmark("brain_tables")
 
 
 def cells(each=40):

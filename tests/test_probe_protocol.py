@@ -1,24 +1,15 @@
 """The protocol of the probe on real people: a part has no say in what judges it."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 STRENGTHS = (1e-3, 1.0)
 
 
 @pytest.fixture
-def probe_tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import probe_tables
-
-    yield probe_tables
-    for name in ("probe_tables", "real_cells"):
-        sys.modules.pop(name, None)
+def probe_tables(benchmark):
+    return benchmark("probe_tables")
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,14 @@ def precision() -> str:
     return "mixed_bfloat16" if _capability() >= 8 else "mixed_float16"
 
 
+def compilation() -> bool | str:
+    """Returns Keras' `jit_compile` for training: not XLA under TensorFlow on a processor.
+
+    There it compiles for longer than a small network trains.
+    """
+    return bool(gpus()) and "auto" if keras.backend.backend() == "tensorflow" else "auto"
+
+
 def _multiplies_bfloat16() -> bool:
     """Returns whether the processor has instructions for bfloat16; only Linux tells."""
     try:

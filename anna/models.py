@@ -191,7 +191,7 @@ def record(path: str | Path) -> dict:
 def pretrained() -> keras.Model:
     """Returns the trained ANNa that ships with the package: probabilities of ALL, calibrated.
 
-    A linear probe (`anna.probe`) taught on 18 people of C-NMC 2019, over four views. How it was
+    A linear probe (`anna.probe`) taught on 18 people of C-NMC 2019, over two views. How it was
     made, what it scored on people it had not seen, its licence and its limits: `record` of the
     file, and the card beside it, `anna/pretrained.md`.
 

@@ -26,11 +26,11 @@ from anna.batches import chances
 from anna.layers import CellMean, Centred, Density, FromBytes
 
 # Taps, and what each divides the side by.
-# Taps, and what each divides the side by.
 LEVELS = {"block1": 4, "block4": 8, "block7": 16, "block10": 16, "block14": 32}
 SIGHTS = ("raw", "centred")
 GREY = 127  # of 255: the mean of each channel in a centred cell
 PEOPLE = 10.0  # how much more it costs to go by what differs between people of one class
+STEADY = 6.0  # how much more it costs to go by what a disturbance of the file changes
 _FINEST = min(LEVELS.values())
 
 
@@ -165,14 +165,18 @@ def fit(
     *,
     strength: float,
     alike: float = PEOPLE,
+    changes: np.ndarray | None = None,
+    steady: float = STEADY,
 ) -> Probe:
     """Returns the probe under which the labels are likeliest, given a penalty on its weights.
 
     Classes weigh alike, and within a class people by the square root of their cells. A direction in
     which people of one class differ costs more: the penalty on weights w of standardised channels
-    is w·(I + alike·S)·w, with S the covariance of people's means about their class (within-class
-    covariance, as Hatch et al. 2006 weigh it for speakers). The size stands by itself, and its
-    log-odds are added, as those of independent evidence.
+    is w·(I + alike·S + steady·D)·w, with S the covariance of people's means about their class
+    (within-class covariance, as Hatch et al. 2006 weigh it for speakers), and D the mean square of
+    what becomes of a cell's channels when its file is blurred, compressed or tinted (as in tangent
+    propagation, Simard et al. 1991). The size stands by itself, and its log-odds are added, as
+    those of independent evidence.
 
     Args:
         found: Features, (copies, n, c): views of the same n cells.
@@ -180,6 +184,9 @@ def fit(
         people: (n,) names.
         strength: Inverse of the penalty per cell, above 0 (`C` of scikit-learn).
         alike: How much more it costs to go by what differs between people of one class.
+        changes: Features of disturbed cells less those of the same cells undisturbed, (m, c); by
+            default nothing is known of disturbance.
+        steady: How much more it costs to go by what changes.
 
     Raises:
         ValueError: If a class is missing.
@@ -190,9 +197,17 @@ def fit(
     rows = found.reshape(-1, channels).astype(np.float64)
     weight = np.tile(chances(labels, people) * cells / copies, copies)
     labels, people = np.tile(labels, copies), np.tile(people, copies)
-    seen = _logistic(
-        rows[:, :-1], labels, weight, strength=strength, leaner=_leaner(labels, people, alike)
-    )
+    changes = np.zeros((1, channels)) if changes is None else changes
+
+    def _costs(rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        moved = changes[:, :-1].astype(np.float64) / scale
+        return (
+            np.eye(channels - 1)
+            + alike * _between(rows, labels, people)
+            + steady * (moved.T @ moved) / len(moved)
+        )
+
+    seen = _logistic(rows[:, :-1], labels, weight, strength=strength, costs=_costs)
     size = _logistic(rows[:, -1:], labels, weight, strength=1.0)
     return Probe(np.concatenate([seen.weights, size.weights]), seen.offset + size.offset)
 
@@ -203,31 +218,30 @@ def _logistic(
     weight: np.ndarray,
     *,
     strength: float,
-    leaner: Callable[[np.ndarray], np.ndarray] | None = None,
+    costs: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> Probe:
-    """Returns a logistic regression on standardised rows, lent another penalty by `leaner`."""
+    """Returns a logistic regression on standardised rows.
+
+    `costs` gives, from these and the scale that they were divided by, the matrix A of the penalty
+    w·A·w on its weights; the identity by default.
+    """
     scale = StandardScaler().fit(rows)
     rows = scale.transform(rows)
-    lean = leaner(rows) if leaner else np.eye(rows.shape[1])
+    lean = np.eye(rows.shape[1])
+    if costs:
+        values, axes = np.linalg.eigh(costs(rows, scale.scale_))
+        lean = (axes / np.sqrt(values)) @ axes.T  # A^(-1/2): rows of it are penalised as usual
     model = LogisticRegression(C=strength, max_iter=2000, tol=1e-3)
     model.fit(rows @ lean, labels, sample_weight=weight)
     weights = (lean @ model.coef_[0]) / scale.scale_
     return Probe(weights, float(model.intercept_[0] - weights @ scale.mean_))
 
 
-def _leaner(
-    labels: np.ndarray, people: np.ndarray, alike: float
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function from rows to (I + alike·S)^(-1/2), with S as in `fit`."""
-
-    def _lean(rows: np.ndarray) -> np.ndarray:
-        table = pd.DataFrame(rows).groupby([labels, people]).mean()
-        apart = (table - table.groupby(level=0).transform("mean")).to_numpy()
-        spread = apart.T @ apart / max(len(apart) - 2, 1)
-        values, axes = np.linalg.eigh(np.eye(rows.shape[1]) + alike * spread)
-        return (axes / np.sqrt(values)) @ axes.T
-
-    return _lean
+def _between(rows: np.ndarray, labels: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """Returns the covariance, (c, c), of people's means about the mean of their class."""
+    table = pd.DataFrame(rows).groupby([labels, people]).mean()
+    apart = (table - table.groupby(level=0).transform("mean")).to_numpy()
+    return apart.T @ apart / max(len(apart) - 2, 1)
 
 
 def put(model: keras.Model, learnt: Probe) -> None:

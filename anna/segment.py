@@ -130,7 +130,11 @@ def fit(
         cutout=cutout,
         seed=seed,
     )
-    model.compile(_optimizer(epochs * len(batches), learning_rate), OverlapLoss())
+    model.compile(
+        _optimizer(epochs * len(batches), learning_rate),
+        OverlapLoss(),
+        jit_compile=backend.compilation(),
+    )
     bar = [Progress(0, epochs, model.name)] if progress else []
     history = model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=bar)
     losses = history.history["loss"]

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from anna import batches, runs, splits
+from anna import backend, batches, runs, splits
 from anna.encoders import backbone_of
 from anna.keeping import Keeper, callbacks
 from anna.models import record
@@ -188,6 +188,7 @@ def _compile(model: keras.Model, plan: Recipe, steps: int, epochs: int) -> None:
         optimizer=plan.optimizer(steps, epochs),
         loss=keras.losses.BinaryCrossentropy(label_smoothing=plan.smoothing),
         metrics=[keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="accuracy")],
+        jit_compile=backend.compilation(),
     )
     model.optimizer.build(model.trainable_variables)
 

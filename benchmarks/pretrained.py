@@ -9,8 +9,9 @@ beside it.
 import brain_tables
 import numpy as np
 import pandas as pd
-import probe
+import probe_features
 import probe_tables
+from probe_features import SIZE, VIEWS
 from real_cells import parts_of_real_cells
 
 import anna
@@ -27,16 +28,17 @@ SCORES = {
 def main() -> None:
     """Teaches the probe, and writes the network and its card."""
     cells = parts_of_real_cells()
-    views = probe.read(cells)
-    said = probe_tables.judge(views, cells)
+    seen = probe_features.seen(cells)
+    said = probe_tables.judge(seen, cells)
     strength, odds = probe_tables.choose(said, cells)
     # Nobody is tested here: every part has a say, each judged by a probe that had not seen it.
     known = probe_tables.calibration(probe_tables.predictions(cells, odds))
-    network = anna.probe.build(probe.SIZE, weights="imagenet")
-    anna.probe.put(network, probe.taught(cells, views, strength))
-    model = anna.ensemble.join([network], views=probe.VIEWS, calibration=known)
+    network = anna.probe.build(SIZE, weights="imagenet")
+    everyone = np.ones(len(cells), bool)
+    anna.probe.put(network, probe_tables.taught(cells, seen, everyone, strength=strength))
+    model = anna.ensemble.join([network], views=VIEWS, calibration=known)
     found, chosen = probe_tables.unseen(said, cells)
-    alone = probe_tables.one_by_one(views, cells, chosen)
+    alone = probe_tables.one_by_one(seen, cells, chosen)
     people = anna.metrics.by_subject(found, 0.5)
     record = {
         "data": "C-NMC 2019, doi 10.7937/tcia.2019.dc64i46r, CC BY 3.0",
@@ -44,9 +46,9 @@ def main() -> None:
         "people": sorted(cells["group"].unique()),
         "cells": len(cells),
         "recipe": {
-            "size": probe.SIZE,
+            "size": SIZE,
             "crop": anna.models.crop_of(model),
-            "views": probe.VIEWS,
+            "views": VIEWS,
             "levels": list(anna.probe.LEVELS),
             "strength": strength,
         },

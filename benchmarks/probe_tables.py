@@ -1,5 +1,6 @@
 """The protocol of `probe.py`: a part of the people has no say in what judges it."""
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -14,35 +15,56 @@ STRENGTHS = (1e-2, 1e-1)
 Odds = dict[tuple[str, float], np.ndarray]  # unseen parts and strength, to log-odds of all cells
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What probes are taught by.
+
+    Attributes:
+        views: Features of the cells, float (views, n, c), the last of them the size.
+        changes: By how much disturbance moves them, float (ways, n, c); NaN for cells left alone.
+    """
+
+    views: np.ndarray
+    changes: np.ndarray
+
+    def without(self, channels: np.ndarray) -> "Seen":
+        """Returns the same without these channels."""
+        return Seen(*(np.delete(each, channels, axis=2) for each in (self.views, self.changes)))
+
+
+def taught(
+    cells: pd.DataFrame, seen: Seen, rows: np.ndarray, *, strength: float, **options
+) -> anna.probe.Probe:
+    """Returns the probe of these rows, bool (n,); `options` are those of `anna.probe.fit`."""
+    labels, people = cells["label"].to_numpy(int)[rows], cells["group"].to_numpy()[rows]
+    changes = seen.changes[:, rows].reshape(-1, seen.changes.shape[-1])
+    changes = changes[~np.isnan(changes).any(axis=1)]
+    return anna.probe.fit(
+        seen.views[:, rows], labels, people, strength=strength, changes=changes, **options
+    )
+
+
 def judge(
-    found: np.ndarray,
-    cells: pd.DataFrame,
-    *,
-    strengths: tuple[float, ...] = STRENGTHS,
-    alike: float = anna.probe.PEOPLE,
+    seen: Seen, cells: pd.DataFrame, *, strengths: tuple[float, ...] = STRENGTHS, **options
 ) -> Odds:
     """Returns what probes taught without one part, and without two, say of every cell.
 
     Log-odds (n,), the mean over the views; NaN where a probe has seen the cell's part.
 
     Args:
-        found: Features, (views, n, c).
-        cells: With `part`, `label` and `group`, row by row.
+        seen: Row by row as the cells.
+        cells: With `part`, `label` and `group`.
         strengths: To choose from.
-        alike: As of `anna.probe.fit`.
+        **options: Of `anna.probe.fit`.
     """
     part, said = cells["part"].to_numpy(), {}
     for count in (1, 2):
         for out in combinations(PARTS, count):
             held = np.isin(part, out)
-            seen = cells[~held]
-            labels, people = seen["label"].to_numpy(int), seen["group"].to_numpy()
             for strength in strengths:
-                learnt = anna.probe.fit(
-                    found[:, ~held], labels, people, strength=strength, alike=alike
-                )
+                learnt = taught(cells, seen, ~held, strength=strength, **options)
                 odds = np.full(len(cells), np.nan)
-                odds[held] = learnt.log_odds(found[:, held]).mean(axis=0)
+                odds[held] = learnt.log_odds(seen.views[:, held]).mean(axis=0)
                 said["".join(out), strength] = odds
     return said
 
@@ -85,20 +107,18 @@ def unseen(
     return predictions(cells, odds), known
 
 
-def one_by_one(
-    found: np.ndarray, cells: pd.DataFrame, known: dict, *, alike: float = anna.probe.PEOPLE
-) -> pd.DataFrame:
+def one_by_one(seen: Seen, cells: pd.DataFrame, known: dict, **options) -> pd.DataFrame:
     """Returns predictions of each person by a probe of all the others.
 
     Strength and temperature are those of the person's part, which come from the other parts.
+    `options` are those of `anna.probe.fit`.
     """
     odds = np.full(len(cells), np.nan)
     for person, rows in cells.groupby("group").indices.items():
-        seen = (cells["group"] != person).to_numpy()
         strength, calibrated = known[cells["part"].iloc[rows[0]]]
-        labels, people = cells["label"].to_numpy(int)[seen], cells["group"].to_numpy()[seen]
-        learnt = anna.probe.fit(found[:, seen], labels, people, strength=strength, alike=alike)
-        odds[rows] = learnt.log_odds(found[:, rows]).mean(axis=0) / calibrated.temperature
+        others = (cells["group"] != person).to_numpy()
+        learnt = taught(cells, seen, others, strength=strength, **options)
+        odds[rows] = learnt.log_odds(seen.views[:, rows]).mean(axis=0) / calibrated.temperature
     return predictions(cells, odds)
 
 

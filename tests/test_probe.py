@@ -117,6 +117,19 @@ def test_it_goes_less_by_what_differs_between_people_of_a_class():
     assert tied.weights[1] > free.weights[1] / 3
 
 
+def test_it_goes_less_by_what_disturbance_changes():
+    found, labels, people = planted(np.random.default_rng(0))
+    found[0, :, 2] += 2 * labels  # tells the classes apart as well as channel 1, but is not steady
+    changes = np.zeros((40, 5))
+    changes[:, 2] = np.random.default_rng(1).normal(0, 2, 40)
+    plain = probe.fit(found, labels, people, strength=0.1)
+    free = probe.fit(found, labels, people, strength=0.1, changes=changes, steady=0.0)
+    tied = probe.fit(found, labels, people, strength=0.1, changes=changes, steady=50.0)
+    np.testing.assert_array_equal(free.weights, plain.weights)
+    assert abs(tied.weights[2]) < abs(free.weights[2]) / 3
+    assert tied.weights[1] > free.weights[1]
+
+
 def test_the_size_is_added_as_evidence_by_itself():
     found, labels, people = planted(np.random.default_rng(0))
     found[0, :, -1] += 2 * labels

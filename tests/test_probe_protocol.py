@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import anna
+
 STRENGTHS = (1e-3, 1.0)
 
 
@@ -23,33 +25,44 @@ def data():
     ]
     cells = pd.DataFrame(rows, columns=["name", "part", "group", "label"])
     cells = cells.assign(subject=cells["group"], label=cells["label"].astype("Int64"))
-    found = np.random.default_rng(0).normal(size=(2, len(cells), 5))
-    found[..., 0] += 2 * cells["label"].to_numpy(float)
-    return cells, found
+    rng = np.random.default_rng(0)
+    views = rng.normal(size=(2, len(cells), 5))
+    views[..., 0] += 2 * cells["label"].to_numpy(float)
+    changes = np.full((3, len(cells), 5), np.nan)
+    changes[:, ::4] = rng.normal(size=changes[:, ::4].shape)
+    return cells, views, changes
 
 
-def spoilt(cells, found, part):
+@pytest.fixture
+def seen(probe_tables, data):
+    return probe_tables.Seen(*data[1:])
+
+
+def spoilt(cells, seen, part):
     """The same with nonsense in one part: other features, and the classes the wrong way round."""
     rows = (cells["part"] == part).to_numpy()
-    other = found.copy()
-    other[:, rows] = 5 * np.random.default_rng(1).normal(size=other[:, rows].shape)
-    return cells.assign(label=cells["label"].mask(rows, 1 - cells["label"])), other
+    others = []
+    for each in (seen.views, seen.changes):
+        other = each.copy()
+        other[:, rows] = 5 * np.random.default_rng(1).normal(size=other[:, rows].shape)
+        others.append(other)
+    return cells.assign(label=cells["label"].mask(rows, 1 - cells["label"])), type(seen)(*others)
 
 
-def test_a_part_has_no_say_in_its_own_strength_and_calibration(probe_tables, data):
-    def known_of(cells, found):
-        said = probe_tables.judge(found, cells, strengths=STRENGTHS)
+def test_a_part_has_no_say_in_its_own_strength_and_calibration(probe_tables, data, seen):
+    def known_of(cells, seen):
+        said = probe_tables.judge(seen, cells, strengths=STRENGTHS)
         return probe_tables.unseen(said, cells)[1]
 
-    plain, changed = known_of(*data), known_of(*spoilt(*data, "b"))
+    plain, changed = known_of(data[0], seen), known_of(*spoilt(data[0], seen, "b"))
     assert changed["b"] == plain["b"]
     assert all(changed[part] != plain[part] for part in "acde")
 
 
-def test_what_judges_a_cell_has_not_seen_its_part(probe_tables, data):
-    cells, found = data
-    said = probe_tables.judge(found, cells, strengths=(0.1,))
-    spoilt_said = probe_tables.judge(*spoilt(cells, found, "c")[::-1], strengths=(0.1,))
+def test_what_judges_a_cell_has_not_seen_its_part(probe_tables, data, seen):
+    cells = data[0]
+    said = probe_tables.judge(seen, cells, strengths=(0.1,))
+    spoilt_said = probe_tables.judge(*spoilt(cells, seen, "c")[::-1], strengths=(0.1,))
     for (out, strength), odds in said.items():
         held = cells["part"].isin(list(out)).to_numpy()
         assert np.isnan(odds[~held]).all()
@@ -59,19 +72,30 @@ def test_what_judges_a_cell_has_not_seen_its_part(probe_tables, data):
             np.testing.assert_array_equal(spoilt_said[out, strength][rows], odds[rows])
 
 
-def test_every_cell_is_judged_once_and_well(probe_tables, data):
-    cells, found = data
-    judged, known = probe_tables.unseen(
-        probe_tables.judge(found, cells, strengths=STRENGTHS), cells
+def test_changes_of_the_taught_cells_alone_are_used(probe_tables, data, seen):
+    cells = data[0]
+    rows = (cells["part"] != "c").to_numpy()
+    changes = seen.changes[:, rows][:, ~np.isnan(seen.changes[0, rows, 0])].reshape(-1, 5)
+    labels, people = cells["label"].to_numpy(int)[rows], cells["group"].to_numpy()[rows]
+    expected = anna.probe.fit(
+        seen.views[:, rows], labels, people, strength=0.1, changes=changes, steady=3.0
     )
+    found = probe_tables.taught(cells, seen, rows, strength=0.1, steady=3.0)
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    assert seen.without(np.array([1])).changes.shape == (3, len(cells), 4)
+
+
+def test_every_cell_is_judged_once_and_well(probe_tables, data, seen):
+    cells = data[0]
+    judged, known = probe_tables.unseen(probe_tables.judge(seen, cells, strengths=STRENGTHS), cells)
     assert judged["name"].tolist() == cells["name"].tolist()
     assert ((judged["probability"] > 0.5) == (cells["label"] == 1)).mean() > 0.8
     assert set(known) == set("abcde")
 
 
-def test_the_better_strength_is_chosen(probe_tables, data):
-    cells, found = data
-    said = probe_tables.judge(found, cells, strengths=(0.1,))
+def test_the_better_strength_is_chosen(probe_tables, data, seen):
+    cells = data[0]
+    said = probe_tables.judge(seen, cells, strengths=(0.1,))
     said |= {(out, 1.0): -odds for (out, _), odds in said.items()}
     for part in ("", *"abcde"):
         strength, odds = probe_tables.choose(said, cells, part)

@@ -9,8 +9,8 @@ SET ?=
 TORCH ?= torch
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: notebooks test test-backends lint format lab pictures clean help \
-  benchmark-brain benchmark-probe benchmark-segmenter pretrained
+.PHONY: notebooks test test-backends lint format lab pictures clean help pretrained \
+  benchmark benchmark-full benchmark-brain benchmark-probe benchmark-segmenter
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -19,7 +19,7 @@ notebooks: $(VENV)/ready
 	$(BIN)/python notebooks/execute.py $(if $(SET),--set $(SET))
 
 test: $(VENV)/ready lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 # The same tests of networks, training and prediction on the other two backends of Keras.
 test-backends: $(VENV)/ready-backends
@@ -40,6 +40,13 @@ lab: $(VENV)/ready
 # The pictures of the README, from the executed sample run.
 pictures: $(VENV)/ready
 	$(BIN)/python src/pictures.py
+
+# How fast, each row against the plain way; and what a C-NMC of full size (10 GB, drawn) costs.
+benchmark: $(VENV)/ready
+	$(BIN)/python benchmarks/speed.py
+
+benchmark-full: $(VENV)/ready
+	$(BIN)/python benchmarks/full_size.py
 
 # On real cells: the whole protocol, hours; each goes on where it was stopped.
 benchmark-brain: $(VENV)/ready

@@ -128,7 +128,7 @@ def _go_on(
         pixels, cells, "train", batch_size=size, people=plan.balance == "people", **order
     )
     validators = batches.of_role(pixels, cells, "valid", batch_size=size)
-    _compile(model, plan, len(learners), epochs)
+    compile_for(model, plan, steps=len(learners), epochs=epochs)
     if done:
         log.info("%s: goes on after epoch %d", keeper.folder, done)
         model.load_weights(keeper.folder / "last.keras")
@@ -183,7 +183,8 @@ def _ended(history: list[dict], plan: Recipe) -> bool:
     return len(losses) - 1 - int(np.argmin(losses)) >= plan.patience
 
 
-def _compile(model: keras.Model, plan: Recipe, steps: int, epochs: int) -> None:
+def compile_for(model: keras.Model, plan: Recipe, *, steps: int, epochs: int) -> None:
+    """Compiles a network for a training by this recipe, of so many batches an epoch."""
     model.compile(
         optimizer=plan.optimizer(steps, epochs),
         loss=keras.losses.BinaryCrossentropy(label_smoothing=plan.smoothing),

@@ -33,6 +33,13 @@ def test_precision_follows_the_processor(monkeypatch, native, expected):
     assert backend.precision() == expected
 
 
+@pytest.mark.parametrize("cards", [[], ["some GPU"]])
+def test_xla_compiles_where_it_pays(monkeypatch, cards):
+    monkeypatch.setattr(backend, "gpus", lambda: cards)
+    on_processor = not cards and keras.backend.backend() == "tensorflow"
+    assert backend.compilation() == (False if on_processor else "auto")
+
+
 def test_looking_at_data_does_not_load_keras():
     code = "import sys, anna; anna.cnmc, anna.metrics, anna.plots; print('keras' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -372,10 +372,27 @@ def test_a_run_may_begin_from_trained_weights_when_asked(tmp_path, data):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_a_backbone_rests_while_it_is_frozen(tmp_path, data):
-    model = models.build("anna", size=SIZE, encoder="mobilenetv2", augment=False)
+@pytest.fixture
+def small(monkeypatch):
+    """The name of a backbone of five strided convolutions, which trains in seconds."""
+
+    def _small(include_top, weights, input_tensor):
+        x = input_tensor
+        for level in range(5):
+            x = keras.layers.Conv2D(4, 3, 2, "same", use_bias=False, name=f"back{level}")(x)
+            x = keras.layers.BatchNormalization(name=f"back{level}_norm")(x)
+            x = keras.layers.ReLU(name=f"back{level}_relu")(x)
+        return keras.Model(input_tensor, x)
+
+    monkeypatch.setattr(keras.applications, "Small", _small, raising=False)
+    monkeypatch.setitem(encoders.SCALES, "small", ("Small", None))
+    return "small"
+
+
+def test_a_backbone_rests_while_it_is_frozen(tmp_path, data, small):
+    model = models.build("anna", size=SIZE, encoder=small, augment=False)
     backbone = encoders.backbone_of(model)
-    assert len(backbone) > 50
+    assert len(backbone) == 10
     assert "evidence_fine" not in {layer.name for layer in backbone}
     for layer in backbone:
         layer.trainable = False
@@ -388,12 +405,12 @@ def test_a_backbone_rests_while_it_is_frozen(tmp_path, data):
     assert np.abs(run.model.get_layer("size_evidence").get_weights()[0] - head).max() > 0
 
 
-def test_warm_up_leaves_a_backbone_ready_to_learn(tmp_path, data):
+def test_warm_up_leaves_a_backbone_ready_to_learn(tmp_path, data, small):
     cells, pixels = data
     plain = models.build("anna", size=SIZE, filters=(4, 8), augment=False)
     assert training.warm_up(plain, pixels, cells, folder=tmp_path / "none") is None
     assert not (tmp_path / "none").exists()
-    model = models.build("anna", size=SIZE, encoder="mobilenetv2", augment=False)
+    model = models.build("anna", size=SIZE, encoder=small, augment=False)
     quick = {"epochs": 1, "batch_size": 32, "progress": False}
     first = training.warm_up(model, pixels, cells, folder=tmp_path / "warm-up", **quick)
     kernel = next(iter(encoders.backbone_of(model)))

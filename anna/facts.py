@@ -59,6 +59,8 @@ def decode(path: str | os.PathLike) -> np.ndarray:
 
 def _read(path: Path) -> tuple[np.ndarray, str]:
     """Returns pixels as `decode`, and Pillow's name of the mode in the file."""
+    if path.is_fifo():
+        raise ImageError(f"{path}: not a file but a pipe, which might never end")
     try:
         with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > LARGEST:

@@ -87,7 +87,7 @@ def _known(cache: Path, columns: list[str]) -> pd.DataFrame:
 
 def _checks(table: pd.DataFrame) -> pd.Series:
     """Returns the checksum of each row of a table of text, as text."""
-    lines = ["\x1f".join(row).encode() for row in table.itertuples(index=False, name=None)]
+    lines = ["\x1f".join(row).encode() for row in table.to_numpy(object).tolist()]
     return pd.Series([f"{zlib.crc32(line):08x}" for line in lines], table.index, dtype="str")
 
 

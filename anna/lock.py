@@ -47,10 +47,10 @@ def alone(path: str | os.PathLike, *, wait: bool) -> Iterator[None]:
         if not wait:
             raise BusyError(
                 "Another run is at work here; wait for it to end, or end it. "
-                f"Received: {path.parent}, {holder}"
+                f"Received: {path}, {holder}"
             )
         if not told:
-            log.warning("%s: waits for another run, %s", path.parent, holder)
+            log.warning("%s: waits for another run, %s", path, holder)
         told = True
         time.sleep(_POLL)
     try:

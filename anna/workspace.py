@@ -13,7 +13,7 @@ from pathlib import Path
 COLAB = Path("/content")
 DRIVE = COLAB / "drive" / "MyDrive"
 _WRITING = ".writing-"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # errors of a full disk
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def named_when_full(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL:
             raise
         raise OSError(
             error.errno, f"No room left on the disk; free some and run again. Received: {path}"

@@ -174,9 +174,10 @@ def _check(
             f"pixels must be uint8 {expected}. Received: {pixels.dtype} {pixels.shape}"
         )
     for role in ("train", *also):
-        counts = cells.loc[cells["role"] == role, "label"].value_counts()
-        if set(counts.index) != {0, 1}:
-            raise ValueError(f"Role {role!r} needs both classes. Received: {counts.to_dict()}")
+        labels = cells.loc[cells["role"] == role, "label"]
+        counts = {kind: int((labels == kind).sum()) for kind in (0, 1)}
+        if labels.isna().any() or not all(counts.values()):
+            raise ValueError(f"Role {role!r} needs both classes. Received: {counts}")
 
 
 def _ended(history: list[dict], plan: Recipe) -> bool:

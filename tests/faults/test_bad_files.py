@@ -156,5 +156,5 @@ def test_empty_folders_are_no_copy(tmp_path):
 
 def test_one_person_alone_cannot_be_split(tmp_path, own_output):
     root = make(tmp_path, {f"fold_0/all/{uid('7', k)}": k for k in range(4)})
-    with pytest.raises(ValueError, match="Each class needs 2 people.*1 of ALL, 0 of HEM"):
+    with pytest.raises(ValueError, match=r"Each class needs 2 people.*1 of ALL, 0 of HEM"):
         anna.splits.assign(cnmc.index(root))

@@ -21,7 +21,7 @@ FULL = "No room left on the disk; free some and run again. Received: .*"
 def test_a_cache_for_which_there_is_no_room_is_not_begun(load, small_disk, everything, monkeypatch):
     usage = shutil._ntuple_diskusage(10**6, 10**6 - 1000, 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(OSError, match="no room for 30 images. Needed: 368640 bytes") as told:
+    with pytest.raises(OSError, match=r"no room for 30 images\. Needed: 368640 bytes") as told:
         load(small_disk / "arrays", 64)
     assert told.value.errno == errno.ENOSPC
     assert everything(small_disk) == []

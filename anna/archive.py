@@ -2,13 +2,13 @@
 
 import logging
 import re
-import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
-from anna.workspace import Workspace
+from anna.lock import alone
+from anna.workspace import Workspace, named_when_full, require_room
 
 log = logging.getLogger(__name__)
 PARTS = ("training_data", "validation_data", "testing_data")
@@ -62,23 +62,33 @@ def _unpack(archive: Path) -> Path:
     """
     name = f"{archive.stem}_{archive.stat().st_size}"
     target = Workspace.locate().arrays.parent / "unpacked" / name
-    if target.is_dir():
-        return target
-    part = target.with_name(target.name + ".part")
+    if not target.is_dir():
+        with alone(target.with_name(f".{name}.lock"), wait=True):
+            if not target.is_dir():
+                _extract(archive, target.with_name(f"{name}.part")).replace(target)
+    return target
+
+
+def _extract(archive: Path, part: Path) -> Path:
+    """Returns the folder `part` with the zip's C-NMC files; those that are whole there stay."""
     with zipfile.ZipFile(archive) as source:
         members = [m for m in source.infolist() if _wanted(m.filename)]
         for member in members:
-            if PurePosixPath(member.filename).is_absolute() or ".." in member.filename.split("/"):
+            if leads_outside(member.filename):
                 raise ValueError(f"{archive}: leads outside. Received: {member.filename!r}")
         part.mkdir(parents=True, exist_ok=True)
-        needed = sum(m.file_size for m in members)
-        if needed > shutil.disk_usage(part).free:
-            raise OSError(f"{part}: no room to unpack {archive}. Needed: {needed} bytes")
+        require_room(part, sum(m.file_size for m in members), f"to unpack {archive}")
         for member in tqdm(members, f"unpacking {archive.name}", unit="img"):
             done = part / member.filename
             if not (done.is_file() and done.stat().st_size == member.file_size):
-                source.extract(member, part)
-    return part.replace(target)
+                with named_when_full(done):
+                    source.extract(member, part)
+    return part
+
+
+def leads_outside(member: str) -> bool:
+    """Returns whether a zip's member would be written outside of the folder it is unpacked to."""
+    return PurePosixPath(member).is_absolute() or ".." in re.split(r"[/\\]", member)
 
 
 def _wanted(member: str) -> bool:

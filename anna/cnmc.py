@@ -5,6 +5,7 @@ Archive, doi 10.7937/tcia.2019.dc64i46r, licence CC BY 3.0.
 """
 
 import re
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -100,16 +101,18 @@ def labels(path: str | Path) -> pd.DataFrame:
         ValueError: If the CSV cannot be read or lacks a column.
     """
     try:
-        table = pd.read_csv(
-            path, dtype=str, encoding="utf-8-sig", skipinitialspace=True, index_col=False
-        )
-    except (ValueError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            table = pd.read_csv(
+                path, dtype=str, encoding="utf-8-sig", skipinitialspace=True, index_col=False
+            )
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
         raise ValueError(f"{path}: not a CSV of labels. Received: {error}") from error
     table.columns = table.columns.str.strip()
-    missing = {"Patient_ID", "new_names", "labels"} - set(table.columns)
-    if missing:
-        raise ValueError(f"{path}: columns missing. Received: {list(table.columns)}")
-    table = table[["new_names", "Patient_ID", "labels"]].apply(lambda column: column.str.strip())
+    needed = ["new_names", "Patient_ID", "labels"]
+    if any(list(table.columns).count(name) != 1 for name in needed):
+        raise ValueError(f"{path}: columns missing or double. Received: {list(table.columns)}")
+    table = table[needed].apply(lambda column: column.str.strip())
     table = table.set_axis(["file", "name", "label"], axis=1).dropna(subset=["file", "name"])
     table["label"] = table["label"].map({"1": 1, "0": 0}).astype("Int64")
     return table.drop_duplicates().set_index("file")

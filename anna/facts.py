@@ -1,5 +1,6 @@
 """What every image file holds, read once: its size, its pixels' hash, and the cell's measures."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -26,8 +27,22 @@ _TEXTS = dict.fromkeys(["path", "problem", "mode", "pixel_hash"], "str")
 _TYPES = dict.fromkeys(COLUMNS, "float64") | _TEXTS | {"bytes": "int64", "modified": "int64"}
 
 
+# What an operating system says of a file, not of a disk or a network that fails for a while.
+_OF_THE_FILE = {
+    None, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+}  # fmt: skip
+_FORMATS = ("BMP", "DIB", "PNG", "JPEG", "TIFF")  # others would start other programs
+
+
 class ImageError(ValueError):
-    """An image file that cannot be used; the message names the file."""
+    """An image file that cannot be used; the message names the file.
+
+    Attributes:
+        passing: Whether another try may go well: the disk failed, not the file.
+    """
+
+    passing = False
 
 
 def decode(path: str | os.PathLike) -> np.ndarray:
@@ -44,8 +59,10 @@ def decode(path: str | os.PathLike) -> np.ndarray:
 
 def _read(path: Path) -> tuple[np.ndarray, str]:
     """Returns pixels as `decode`, and Pillow's name of the mode in the file."""
+    if path.is_fifo():
+        raise ImageError(f"{path}: not a file but a pipe, which might never end")
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             if image.width * image.height > LARGEST:
                 raise ImageError(
                     f"{path}: too large. Received: {image.width}×{image.height} pixels"
@@ -56,10 +73,12 @@ def _read(path: Path) -> tuple[np.ndarray, str]:
             if mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                 image = _on_black(image)
             return np.asarray(image.convert("RGB")), mode
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error and more
-        raise ImageError(f"{path}: not a readable image. Received: {error}") from error
+        failed = ImageError(f"{path}: not a readable image. Received: {error}")
+        failed.passing = isinstance(error, OSError) and error.errno not in _OF_THE_FILE
+        raise failed from error
 
 
 def _on_black(image: Image.Image) -> Image.Image:
@@ -144,7 +163,8 @@ def of(cells: pd.DataFrame, *, cache: Path | None = None, progress: bool = True)
     """Returns the facts of every image: columns `COLUMNS`, the index of `cells`.
 
     `problem` is missing for a readable file. A file is read again only when its path, bytes or time
-    of change differ from the cache; an interrupted reading goes on where it was.
+    of change differ from the cache, or when it could not be read; an interrupted reading goes on
+    where it was.
 
     Args:
         cells: Table with a column `path`.

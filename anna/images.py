@@ -1,9 +1,11 @@
 """From a file to a crop of a given size, and the cache of them."""
 
 import hashlib
+import io
 import json
 import logging
 import os
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,8 @@ from tqdm.auto import tqdm
 
 from anna.facts import ImageError, decode
 from anna.kept import state
-from anna.workspace import write_whole
+from anna.lock import alone
+from anna.workspace import named_when_full, require_room, sweep, write_whole
 
 log = logging.getLogger(__name__)
 CROP = 320  # pixels; holds the whole cell in 95.5 % of C-NMC, and keeps its size
@@ -73,8 +76,10 @@ def load(
 
     The array is a read-only memory map of a file in `cache`, so it takes no memory of its own. Row
     i is `cells.iloc[i]`. The file's name is a hash of the settings and of path, bytes and time of
-    change of every image: another setting or a changed image makes a new file. Work that was
-    interrupted goes on where it was. An unreadable image is a black row, and a warning in the log.
+    change of every image, and a checksum of its pixels: another setting or a changed image makes a
+    new file, a damaged one is made anew. Work that was interrupted goes on where it was; a second
+    run in the same folder waits for the first. What is no whole image, or not there, is a black
+    row, and a warning in the log.
 
     Args:
         cells: Table with a column `path`.
@@ -86,6 +91,7 @@ def load(
     Raises:
         ValueError: If size or crop is not a positive whole number.
         FileNotFoundError: If not one of the files is there.
+        OSError: If the disk is full, or fails to give an image that is there.
     """
     for name, value in (("size", size), ("crop", crop)):
         if not isinstance(value, int | np.integer) or value < 1:
@@ -93,14 +99,17 @@ def load(
     paths = cells["path"].tolist()
     if paths and not any(Path(path).exists() for path in paths):
         raise FileNotFoundError(f"No image is where the table says. Missing, first: {paths[0]}")
-    target = Path(cache) / f"crops_{crop}to{size}_{_key(paths, size, crop)}.npy"
-    shape = (len(paths), size, size, 3)
+    shape, folder = (len(paths), size, size, 3), Path(cache)
     if not paths:
         return np.empty(shape, np.uint8)
-    if not _whole(target, shape):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _make(target, shape, paths, crop=crop, progress=progress)
-    return np.load(target, mmap_mode="r", allow_pickle=False)
+    stem = f"crops_{crop}to{size}_{_key(paths, size, crop)}"
+    if (found := _kept(folder, stem, shape)) is None:
+        with alone(folder / ".lock", wait=True):
+            if (found := _kept(folder, stem, shape)) is None:
+                sweep(folder)
+                target = _make(folder / stem, shape, paths, crop=crop, progress=progress)
+                found = np.load(target, mmap_mode="r", allow_pickle=False)
+    return found
 
 
 def _key(paths: list[str], size: int, crop: int) -> str:
@@ -109,51 +118,90 @@ def _key(paths: list[str], size: int, crop: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _whole(target: Path, shape: tuple[int, ...]) -> bool:
-    """Returns whether a finished cache of this shape is there; a damaged one is made anew."""
-    if not target.is_file():
-        return False
-    try:
-        found = np.load(target, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        log.warning("%s is damaged and is made anew: %s", target, error)
-        return False
-    return found.shape == shape and found.dtype == np.uint8
+def _kept(folder: Path, stem: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Returns the pixels of a finished cache, None if there is none that is as it was written."""
+    for path in sorted(folder.glob(f"{stem}_*.npy")):
+        problem = "its bytes are not those that were written"
+        try:
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            if found.shape == shape and found.dtype == np.uint8 and found.flags.c_contiguous:
+                check = 0
+                for start in range(0, len(found), _CHUNK):
+                    check = zlib.crc32(found[start : start + _CHUNK], check)
+                if path.stem == f"{stem}_{check:08x}":
+                    return found
+        except Exception as error:  # of a damaged header NumPy raises TokenError and more
+            problem = error
+        log.warning("%s is damaged and is made anew: %s", path, problem)
+    return None
 
 
 def _make(
-    target: Path, shape: tuple[int, ...], paths: list[str], *, crop: int, progress: bool
-) -> None:
-    """Fills the cache under a temporary name, noting after each chunk how far it is."""
-    part, note = target.with_suffix(".part"), target.with_suffix(".done")
-    done = _done(note) if _whole(part, shape) else 0
-    mode = "r+" if done else "w+"
-    pixels = np.lib.format.open_memmap(part, mode, dtype=np.uint8, shape=shape)
+    stem: Path, shape: tuple[int, ...], paths: list[str], *, crop: int, progress: bool
+) -> Path:
+    """Returns the cache, filled under a temporary name, noting after each chunk how far it is.
+
+    The rows are appended: a memory map on a full disk would end the process without a word.
+    """
+    part, note, header = stem.with_suffix(".part"), stem.with_suffix(".done"), _header(shape)
+    row = int(np.prod(shape[1:]))
+    done, check = _done(part, note, header, row)
+    require_room(part.parent, (len(paths) - done) * row, f"for {len(paths)} images")
     bar = tqdm(
         total=len(paths), initial=done, desc="preparing images", unit="img", disable=not progress
     )
-    with ThreadPoolExecutor(os.cpu_count()) as pool, bar:
+    with (
+        named_when_full(part),
+        part.open("r+b" if done else "wb") as file,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        bar,
+    ):
+        file.write(header)
+        file.truncate(file.seek(len(header) + done * row))
         for start in range(done, len(paths), _CHUNK):
             chunk = paths[start : start + _CHUNK]
-            for row, image in enumerate(pool.map(lambda p: _try(p, shape[1], crop), chunk), start):
-                pixels[row] = image
+            block = np.empty((len(chunk), *shape[1:]), np.uint8)
+            for place, image in enumerate(pool.map(lambda p: _try(p, shape[1], crop), chunk)):
+                block[place] = image
                 bar.update()
-            pixels.flush()
-            write_whole(note, partial(Path.write_text, data=str(start + len(chunk))))
-    del pixels
-    part.replace(target)
+            file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+            check = zlib.crc32(block, check)
+            text = f"{start + len(chunk)} {check}"
+            write_whole(note, partial(Path.write_text, data=text))
+    target = part.replace(stem.with_name(f"{stem.name}_{check:08x}.npy"))
     note.unlink(missing_ok=True)
+    return target
 
 
-def _done(note: Path) -> int:
-    """Returns how many rows are finished."""
-    text = note.read_text() if note.is_file() else ""
-    return int(text) if text.isdecimal() else 0
+def _header(shape: tuple[int, ...]) -> bytes:
+    written = io.BytesIO()
+    about = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(written, about)
+    return written.getvalue()
+
+
+def _done(part: Path, note: Path, header: bytes, row: int) -> tuple[int, int]:
+    """Returns how many rows are finished, and their checksum; zeros if they are not as noted."""
+    check = 0
+    try:
+        rows, noted = (int(word) for word in note.read_text().split())
+        with part.open("rb") as file:
+            begun = file.read(len(header))
+            for _ in range(rows):
+                check = zlib.crc32(file.read(row), check)
+    except (OSError, ValueError):
+        return 0, 0
+    return (rows, check) if (begun, check) == (header, noted) else (0, 0)
 
 
 def _try(path: str, size: int, crop: int) -> np.ndarray | int:
     try:
         return read(path, size, crop=crop)
     except ImageError as error:
+        if error.passing:
+            told = f"The disk failed; run again when it is back. Received: {error}"
+            raise OSError(told) from error
         log.warning("left black: %s", error)
         return 0

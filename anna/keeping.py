@@ -14,8 +14,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from anna import backend, tables
-from anna.models import record, save
 from anna.recipe import Recipe
+from anna.stored import record, save
 
 log = logging.getLogger(__name__)
 

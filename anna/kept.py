@@ -2,6 +2,7 @@
 
 import logging
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,8 @@ from anna import tables
 
 log = logging.getLogger(__name__)
 _BATCH = 500  # files between two writes of the CSV
+_CHECK = "check"  # the column of each row's checksum
+_NO_MEASURE = ["path", "bytes", "modified", "problem"]
 
 
 def rows(
@@ -26,8 +29,9 @@ def rows(
 ) -> pd.DataFrame:
     """Returns a row a file, indexed by path, in the order of `paths`.
 
-    A file is measured again only when its path, bytes or time of change differ from the CSV; work
-    that was interrupted goes on where it was.
+    A file is measured again only when its path, bytes or time of change differ from the CSV, when
+    its row there is damaged, or when nothing could be measured; work that was interrupted goes on
+    where it was.
 
     Args:
         paths: Of the files, str.
@@ -37,47 +41,65 @@ def rows(
         title: Of the bar.
         progress: Whether to show a bar.
     """
-    known = _known(cache, types)
+    known = _known(cache, list(types))
     held = set(zip(known.index, known["bytes"], known["modified"], strict=True))
-    stale = [path for path in paths.drop_duplicates() if (path, *state(path)) not in held]
+    now = {path: tuple(map(str, state(path))) for path in paths.drop_duplicates()}
+    stale = [path for path, (size, time) in now.items() if (path, size, time) not in held]
     bar = tqdm(total=len(stale), desc=title, unit="img", disable=not (progress and stale))
     with bar:
         for batch in _measured(stale, measure, types, bar):
-            kept = known.drop(batch.index, errors="ignore")
-            known = pd.concat([part for part in (kept, batch) if len(part)])
-            tables.write(known.sort_index().reset_index()[list(types)], cache)
-    return known.reindex(paths)
+            known = pd.concat([known.drop(batch.index, errors="ignore"), batch])
+            sure = known[known.drop(columns=_NO_MEASURE, errors="ignore").ne("").any(axis=1)]
+            sure = sure.sort_index().reset_index()[list(types)]
+            tables.write(sure.assign(**{_CHECK: _checks(sure)}), cache)
+    found = known.where(known != "").reset_index()[list(types)]
+    return tables.typed(found, types).set_index("path").reindex(paths)
 
 
 def state(path: str) -> tuple[int, int]:
-    """Returns bytes and time of change in nanoseconds of a file, or -1 and -1 if there is none."""
+    """Returns bytes and time of change in nanoseconds of a file, -1 and -1 if it cannot be read."""
     try:
         state = Path(path).stat()
     except OSError:
         return -1, -1
-    return state.st_size, state.st_mtime_ns
+    return (state.st_size, state.st_mtime_ns) if os.access(path, os.R_OK) else (-1, -1)
 
 
-def _known(cache: Path, types: dict[str, str]) -> pd.DataFrame:
-    """Returns the kept rows by path; none if the CSV is missing or not of this version."""
-    empty = pd.DataFrame(columns=list(types)).astype(types).set_index("path")
+def _known(cache: Path, columns: list[str]) -> pd.DataFrame:
+    """Returns the kept rows by path, as text; those that are not as they were written are missing.
+
+    There are none if the CSV is missing or not of this version.
+    """
+    empty = pd.DataFrame(columns=columns, dtype="str").set_index("path")
     if not cache.is_file():
         return empty
     try:
-        return pd.read_csv(cache, dtype=types)[list(types)].set_index("path")
+        table = pd.read_csv(cache, dtype="str", keep_default_na=False)
+        known, checks = table[columns], table[_CHECK]
     except (ValueError, KeyError, OSError) as error:
         log.warning("%s is damaged and is made anew: %s", cache, error)
         return empty
+    sound = checks == _checks(known)
+    if not sound.all():
+        log.warning("%s is damaged: %d rows are made anew", cache, (~sound).sum())
+    return known[sound].drop_duplicates("path").set_index("path")
+
+
+def _checks(table: pd.DataFrame) -> pd.Series:
+    """Returns the checksum of each row of a table of text, as text."""
+    lines = ["\x1f".join(row).encode() for row in table.to_numpy(object).tolist()]
+    return pd.Series([f"{zlib.crc32(line):08x}" for line in lines], table.index, dtype="str")
 
 
 def _measured(
     paths: list[str], measure: Callable[[str], dict], types: dict[str, str], bar: tqdm
 ) -> Iterator[pd.DataFrame]:
-    """Yields the rows of the files by path, some at a time, measured by all cores."""
+    """Yields the rows of the files by path, some at a time, as text, measured by all cores."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), _BATCH):
             found = []
             for row in pool.map(measure, paths[start : start + _BATCH]):
                 found.append(row)
                 bar.update()
-            yield tables.typed(pd.DataFrame(found, columns=list(types)), types).set_index("path")
+            batch = tables.typed(pd.DataFrame(found, columns=list(types)), types).astype(object)
+            yield batch.where(batch.notna(), "").map(str).astype("str").set_index("path")

@@ -1,7 +1,5 @@
 """The networks by name: `anna-2020` (the original, faithfully) and `anna` (ours)."""
 
-import json
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +12,14 @@ from anna import backend, unet
 from anna.augmentation import AUGMENTATIONS, stages
 from anna.encoders import encoder as published_encoder
 from anna.layers import CellMean, Centred, Density, FromBytes, MaskTeacher
-from anna.workspace import write_whole
+from anna.stored import load, load_weights, record, save
+
+__all__ = [
+    "augmented", "build", "crop_of", "load", "load_weights", "pretrained", "record", "save",
+]  # fmt: skip
 
 FILTERS = (32, 64, 128)
 PRETRAINED = Path(__file__).with_name("pretrained.keras")
-_RECORD = "anna.json"  # the member of a .keras file that holds our record
 
 
 def build(
@@ -168,26 +169,6 @@ def _call(features: unet.Features, cell: KerasTensor) -> KerasTensor:
     return layers.Activation("sigmoid", dtype="float32", name="probability")(logit)
 
 
-def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Path:
-    """Returns `path`, a `.keras` file of the model with a record of ours in it, written whole.
-
-    One file holds both, so that a model and what is said of it cannot come apart.
-    """
-
-    def _write(part: Path) -> None:
-        model.save(part)
-        with zipfile.ZipFile(part, "a") as archive:
-            archive.writestr(_RECORD, json.dumps(record or {}, indent=1))
-
-    return write_whole(Path(path), _write)
-
-
-def record(path: str | Path) -> dict:
-    """Returns the record that `save` put into a `.keras` file, empty if it has none."""
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read(_RECORD)) if _RECORD in archive.namelist() else {}
-
-
 def pretrained() -> keras.Model:
     """Returns the trained ANNa that ships with the package: probabilities of ALL, calibrated.
 
@@ -230,15 +211,3 @@ def augmented(model: keras.Model, pixels: np.ndarray, only: str | None = None) -
         x = stage(x, training=True)
     x = x if cell is None else 255.0 * ops.exp(-x) * cell
     return ops.convert_to_numpy(x).round().clip(0, 255).astype(np.uint8)
-
-
-def load(path: str | Path) -> keras.Model:
-    """Returns the model of a `.keras` file; code in the file is refused.
-
-    Raises:
-        ValueError: If the file is no such model; the message names it.
-    """
-    try:
-        return keras.models.load_model(path, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a model that can be loaded. Received: {error}") from error

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from anna import backend, splits, tables
-from anna.models import record
-from anna.workspace import write_whole
+from anna.stored import record
+from anna.workspace import sweep, write_whole
 
 log = logging.getLogger(__name__)
+_NOT_ON = "The run cannot go on; move its folder away to begin anew"
 
 
 def check(folder: str | Path, cells: pd.DataFrame) -> None:
@@ -79,16 +80,22 @@ def _hash(content: bytes) -> str:
 
 
 def opened(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
-    """Returns the history of the run in the folder; begins one if none has these settings."""
-    last = folder / "last.keras"
-    if last.is_file():
-        kept = record(last)
+    """Returns the history of the run in the folder; begins one if none has these settings.
+
+    Raises:
+        ValueError: If it has, and its networks are damaged or gone; the message names the file.
+    """
+    sweep(folder)
+    kept = _record(folder, "last.keras")
+    if kept:
         differ = sorted(k for k in settings if kept.get("settings", {}).get(k) != settings[k])
-        if not differ:
+        if not differ and _record(folder, "best.keras"):
             return kept["history"]
-        aside = _free(folder)
-        log.warning("%s is a run with other %s: moved to %s", folder, ", ".join(differ), aside.name)
-        folder.replace(aside)
+        if not differ:
+            raise ValueError(f"{_NOT_ON}. Missing: {folder / 'best.keras'}")
+        _move_aside(folder, f"a run with other {', '.join(differ)}")
+    elif _record(folder, "best.keras").get("epoch", 0) > 1:  # 1: killed before its first last.keras
+        _move_aside(folder, "a run without last.keras")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "best.keras").unlink(missing_ok=True)
     about = {"settings": settings, "machine": backend.describe(), "started": _now()}
@@ -99,11 +106,21 @@ def opened(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
     return []
 
 
-def _free(folder: Path) -> Path:
+def _record(folder: Path, name: str) -> dict:
+    """Returns the record of a network of the run, empty if there is none."""
+    path = folder / name
+    try:
+        return record(path) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{_NOT_ON}. Received: {error}") from error
+
+
+def _move_aside(folder: Path, what: str) -> None:
     number = 1
     while (aside := folder.with_name(f"{folder.name}.before-{number}")).exists():
         number += 1
-    return aside
+    log.warning("%s is %s: moved to %s", folder, what, aside.name)
+    folder.replace(aside)
 
 
 def _now() -> str:

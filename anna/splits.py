@@ -81,7 +81,7 @@ def assign(
     cells = cells.assign(group=groups(cells))
     asked = f"seed={seed} valid={valid} test={','.join(sorted(test_subjects))}"
     settings = f"{asked} data={_digest(cells)}"
-    held = _held(folder, settings, len(cells)) if folder else None
+    held = _held(folder, settings, cells["name"].tolist()) if folder else None
     cells["role"] = _roles(cells, seed, valid, test_subjects) if held is None else held
     check(cells)
     if folder and held is None:
@@ -98,13 +98,17 @@ def _digest(cells: pd.DataFrame) -> str:
     return hashlib.blake2b(table.to_csv(index=False).encode(), digest_size=8).hexdigest()
 
 
-def _held(folder: Path, settings: str, count: int) -> np.ndarray | None:
+def _held(folder: Path, settings: str, names: list[str]) -> np.ndarray | None:
     """Returns the roles of the kept split, or None if it is of other images or settings."""
     path = Path(folder) / "splits.csv"
     try:
         kept = pd.read_csv(path, dtype=str)
-        same = len(kept) == count and (kept["settings"] == settings).all()
-        return kept["role"].to_numpy() if same else None
+        same = kept["name"].tolist() == names and (kept["settings"] == settings).all()
+        if not same:
+            return None
+        if unknown := set(kept["role"]) - {*ROLES}:
+            raise ValueError(f"roles must be among {ROLES}. Received: {unknown}")
+        return kept["role"].to_numpy()
     except FileNotFoundError:
         return None
     except (ValueError, KeyError) as error:
@@ -185,7 +189,7 @@ def check(cells: pd.DataFrame) -> None:
     """Checks that every image in use is of a person, and no person in two of train, valid, test.
 
     Args:
-        cells: Table with `group` and `role`.
+        cells: Table with `group` and `role`; with `subject`, that is looked at, too.
 
     Raises:
         LeakError: If not; the message names the person.
@@ -195,10 +199,11 @@ def check(cells: pd.DataFrame) -> None:
         raise LeakError(
             f"An image in use is of nobody. Received: {used['group'].isna().sum()} images"
         )
-    roles = used.groupby("group")["role"].agg(lambda role: sorted(set(role)))
-    leaks = roles[roles.str.len() > 1]
-    if len(leaks):
-        raise LeakError(f"People stand on two sides of the split. Received: {leaks.to_dict()}")
+    for key in used.columns.intersection(["group", "subject"]):
+        roles = used.groupby(key)["role"].agg(lambda role: sorted(set(role)))
+        leaks = roles[roles.str.len() > 1]
+        if len(leaks):
+            raise LeakError(f"People stand on two sides of the split. Received: {leaks.to_dict()}")
 
 
 def tested_on(cells: pd.DataFrame) -> str:

@@ -42,10 +42,16 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: If it is not there; a notebook before this one makes it.
+        ValueError: If it is no such table; the message names it.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"Run the notebook before this one, which makes it. Missing: {path}"
         )
-    header = pd.read_csv(path, nrows=0).columns
-    return pd.read_csv(path, dtype={key: kind for key, kind in TYPES.items() if key in header})
+    try:
+        header = pd.read_csv(path, nrows=0).columns
+        return pd.read_csv(path, dtype={key: kind for key, kind in TYPES.items() if key in header})
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged; run the notebook that makes it again. Received: {error}"
+        ) from error

@@ -12,8 +12,9 @@ import pandas as pd
 from anna import backend, batches, runs, splits
 from anna.encoders import backbone_of
 from anna.keeping import Keeper, callbacks
-from anna.models import record
+from anna.lock import alone
 from anna.recipe import Recipe
+from anna.stored import load_weights, record
 
 log = logging.getLogger(__name__)
 
@@ -80,30 +81,33 @@ def fit(
     Raises:
         anna.splits.LeakError: If a person is on two sides.
         ValueError: If pixels do not belong to cells, a class is missing on a side, or a new run
-            would begin from trained weights.
+            would begin from trained weights, or a file of the run is damaged.
         TrainingError: If the loss is no longer a number.
+        anna.lock.BusyError: If another run is training in the folder.
+        OSError: If the disk is full; the epochs before are kept.
     """
     folder, plan = Path(folder), Recipe(**recipe)
     _check(model, pixels, cells, () if plan.fixed_length else ("valid",))
     settings = runs.identity(model, cells, pixels) | asdict(plan) | {"seed": seed}
     settings |= {"epochs": epochs} if plan.fixed_length else {}
     settings |= {"start": runs.digest(start)} if start else {}
-    history = runs.opened(folder, settings, cells)
-    done = len(history)
-    if not done:
-        _begin(model, start)
-    if done < epochs and not _ended(history, plan):
-        keeper = Keeper(folder, history, settings, newest=plan.fixed_length)
-        _go_on(model, pixels, cells, keeper, plan=plan, epochs=epochs, progress=progress)
-    model.load_weights(folder / "best.keras")
-    best = record(folder / "best.keras")
+    with alone(folder.with_name(f".{folder.name}.lock"), wait=False):
+        history = runs.opened(folder, settings, cells)
+        done = len(history)
+        if not done:
+            _begin(model, start)
+        if done < epochs and not _ended(history, plan):
+            keeper = Keeper(folder, history, settings, newest=plan.fixed_length)
+            _go_on(model, pixels, cells, keeper, plan=plan, epochs=epochs, progress=progress)
+        load_weights(model, folder / "best.keras")
+        best = record(folder / "best.keras")
     return Run(folder, model, pd.DataFrame(history), best["epoch"], len(history) - done)
 
 
 def _begin(model: keras.Model, start: str | Path | None) -> None:
     """Gives a new run its first weights; those that were trained elsewhere must be asked for."""
     if start:
-        model.load_weights(start)
+        load_weights(model, start)
     elif getattr(model, "optimizer", None) and int(model.optimizer.iterations):
         raise ValueError(
             "Build the network again, its weights are trained; or give start=. "
@@ -131,7 +135,7 @@ def _go_on(
     compile_for(model, plan, steps=len(learners), epochs=epochs)
     if done:
         log.info("%s: goes on after epoch %d", keeper.folder, done)
-        model.load_weights(keeper.folder / "last.keras")
+        load_weights(model, keeper.folder / "last.keras")
     _run(
         model,
         keeper,
@@ -170,9 +174,10 @@ def _check(
             f"pixels must be uint8 {expected}. Received: {pixels.dtype} {pixels.shape}"
         )
     for role in ("train", *also):
-        counts = cells.loc[cells["role"] == role, "label"].value_counts()
-        if set(counts.index) != {0, 1}:
-            raise ValueError(f"Role {role!r} needs both classes. Received: {counts.to_dict()}")
+        labels = cells.loc[cells["role"] == role, "label"]
+        counts = {kind: int((labels == kind).sum()) for kind in (0, 1)}
+        if labels.isna().any() or not all(counts.values()):
+            raise ValueError(f"Role {role!r} needs both classes. Received: {counts}")
 
 
 def _ended(history: list[dict], plan: Recipe) -> bool:

@@ -1,14 +1,19 @@
 """Where input and output are: a checkout, Colab with Drive, or ANNA_INPUT and ANNA_OUTPUT."""
 
+import errno
 import os
+import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 COLAB = Path("/content")
 DRIVE = COLAB / "drive" / "MyDrive"
+_WRITING = ".writing-"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # errors of a full disk
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,55 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
 
     A reader, and a run killed in the middle, sees the old file or the new one, never half of one.
     The temporary name keeps the ending of `path`, for writers that look at it.
+
+    Raises:
+        OSError: If the disk is full; the message names the file, and the old one stays.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+    with (
+        named_when_full(path),
+        tempfile.TemporaryDirectory(prefix=_WRITING, dir=path.parent) as folder,
+    ):
         part = Path(folder) / path.name
         write(part)
         part.replace(path)
     return path
+
+
+def sweep(folder: Path) -> None:
+    """Removes what writers that were killed have left in a folder that nobody else writes to."""
+    for left in Path(folder).glob(f"{_WRITING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def named_when_full(path: Path) -> Iterator[None]:
+    """Makes the error of a full disk name the file and say what to do.
+
+    Raises:
+        OSError: In place of the system's own, with its number.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(
+            error.errno, f"No room left on the disk; free some and run again. Received: {path}"
+        ) from error
+
+
+def require_room(folder: Path, needed: int, purpose: str) -> None:
+    """Checks before long work that a disk has room for what it will write.
+
+    Args:
+        folder: Where it will be written.
+        needed: Bytes.
+        purpose: What for, "to unpack archive.zip".
+
+    Raises:
+        OSError: If it has not.
+    """
+    if needed > shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, f"{folder}: no room {purpose}. Needed: {needed} bytes")

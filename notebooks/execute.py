@@ -21,6 +21,7 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
 from anna import Workspace
+from anna.lock import BusyError, alone
 from anna.workspace import write_whole
 
 HERE = Path(__file__).resolve().parent
@@ -138,8 +139,19 @@ def main() -> int:
     for place in ("ANNA_INPUT", "ANNA_OUTPUT"):  # the notebooks run in a folder of their own
         if os.environ.get(place):
             os.environ[place] = str(Path(os.environ[place]).expanduser().resolve())
-    folder, began = Workspace.locate().output / "notebooks", time.monotonic()
-    for name in asked.names or sorted(path.stem for path in HERE.glob("[0-9]_*.ipynb")):
+    names = asked.names or sorted(path.stem for path in HERE.glob("[0-9]_*.ipynb"))
+    output = Workspace.locate().output
+    try:
+        with alone(output / ".lock", wait=False):
+            return execute_all(names, settings, output)
+    except BusyError as error:
+        parser.error(str(error))
+
+
+def execute_all(names: list[str], settings: dict[str, object], output: Path) -> int:
+    """Returns 0 if these notebooks ran to the end, 1 if one stopped; tells which on the way."""
+    folder, began = output / "notebooks", time.monotonic()
+    for name in names:
         start = time.monotonic()
         try:
             execute(name, settings, folder)
@@ -149,7 +161,7 @@ def main() -> int:
         sys.stdout.write("\r\033[K" if sys.stdout.isatty() else "")
         sys.stdout.write(f"{name}: done in {time.monotonic() - start:.0f} s\n")
     sys.stdout.write(f"All done in {time.monotonic() - began:.0f} s. Made:\n")
-    for path in made(folder.parent):
+    for path in made(output):
         sys.stdout.write(f"  {path}\n")
     return 0
 

@@ -1,12 +1,6 @@
 """Row i of the pixels is image i, and the cache never gives anything stale."""
 
 import logging
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from pathlib import Path
 
 import cv2
@@ -188,38 +182,6 @@ def test_stopped_in_the_middle_it_ends_with_the_same_bytes(files, tmp_path, monk
     assert sorted(seen) == files["path"].tolist()[stop // 4 * 4 :]
     (kept,) = (tmp_path / "arrays").iterdir()
     assert kept.read_bytes() == (tmp_path / "whole" / kept.name).read_bytes()
-
-
-KILLED = textwrap.dedent("""
-    import sys, time
-    import pandas as pd
-    from anna import images
-
-    read = images.read
-    def slow(*args, **options):
-        time.sleep(0.02)
-        return read(*args, **options)
-
-    images.read, images._CHUNK = slow, 4
-    files = pd.DataFrame({"path": sys.argv[2:]})
-    images.load(files, 8, crop=16, cache=sys.argv[1], progress=False)
-""")
-
-
-def test_killed_in_the_middle_it_ends_with_the_same_bytes(files, tmp_path, monkeypatch, reads):
-    whole, folder = load(files, tmp_path / "whole"), tmp_path / "arrays"
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(folder), *files["path"]], env=os.environ
-    )
-    while process.poll() is None and not list(folder.glob("*.done")):
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not list(folder.glob("*.npy"))
-    reads.clear()
-    found = load(files, folder)
-    np.testing.assert_array_equal(found, whole)
-    assert 0 < len(reads) < len(files)
 
 
 def test_an_image_that_changes_while_work_is_stopped(files, tmp_path, monkeypatch, reads):

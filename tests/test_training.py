@@ -1,10 +1,5 @@
 import json
 import math
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,13 +12,6 @@ from anna.keeping import Keeper
 
 pytestmark = pytest.mark.backend
 SIZE = 32
-SETUP = """
-import sys
-sys.path.insert(0, {tests!r})
-from test_training import cells_and_pixels, network
-from anna import training
-cells, pixels = cells_and_pixels()
-"""
 
 
 def cells_and_pixels(people=6, each=8, seed=0):
@@ -109,31 +97,6 @@ def test_a_finished_run_is_not_done_again(tmp_path, data):
     assert again.new_epochs == 0
     assert len(again.history) == 3
     assert (tmp_path / "run" / "best.keras").read_bytes() == before
-
-
-def test_killed_in_the_middle_it_goes_on(tmp_path, data):
-    folder = tmp_path / "killed"
-    code = SETUP.format(tests=str(Path(__file__).parent)) + (
-        f"training.fit(network(), pixels, cells, folder={str(folder)!r}, epochs=500, patience=500,"
-        " batch_size=16, progress=False)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(1200):
-            history = folder / "history.csv"
-            if history.exists() and len(pd.read_csv(history)) >= 3:
-                break
-            time.sleep(0.1)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    done = len(models.record(folder / "last.keras")["history"])
-    best = models.record(folder / "best.keras")["val_loss"]
-    run = fit(folder, data, epochs=done + 2, patience=500)
-    assert done >= 3
-    assert run.new_epochs == 2
-    assert run.history["epoch"].tolist() == list(range(1, done + 3))
-    assert models.record(folder / "best.keras")["val_loss"] <= best
 
 
 def test_a_worse_epoch_never_overwrites_the_best(tmp_path):

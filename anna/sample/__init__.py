@@ -18,8 +18,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from anna.archive import MARKER
+from anna.lock import alone
 from anna.sample import drawing
 from anna.sample.people import PRELIM, VERSION, cell_rng, plan
+from anna.workspace import named_when_full
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,14 @@ def write(folder: str | Path, *, seed: int = 0, cells: int = 640, progress: bool
         FileExistsError: if a `C-NMC_Leukemia` that was not drawn is in the way.
     """
     root = Path(folder) / FOLDER
-    if _is_whole(root, seed, cells):
-        return root
+    if not _is_whole(root, seed, cells):
+        with alone(root.with_name(f".{FOLDER}.lock"), wait=True):
+            if not _is_whole(root, seed, cells):
+                _draw_anew(root, seed, cells, progress)
+    return root
+
+
+def _draw_anew(root: Path, seed: int, cells: int, progress: bool) -> None:
     if root.exists() and not is_drawn(root):
         raise FileExistsError(f"Will not overwrite data that is not drawn. Received: {root}")
     table = plan(seed=seed, cells=cells)
@@ -53,7 +61,6 @@ def write(folder: str | Path, *, seed: int = 0, cells: int = 640, progress: bool
     shutil.rmtree(root, ignore_errors=True)
     work.replace(root)
     log.info("drew %d cells in %s", len(table), root)
-    return root
 
 
 def stand_in(source: str | Path, *, seed: int = 0, cells: int = 640) -> Path:
@@ -98,7 +105,8 @@ def _draw_all(table: pd.DataFrame, root: Path, seed: int, progress: bool) -> Non
 
     def _one(row) -> None:
         pixels = drawing.draw(row.donor, cell_rng(seed, row.key), _SIDES[row.split])
-        (root / row.path).write_bytes(_bmp(pixels, row.split))
+        with named_when_full(root / row.path):
+            (root / row.path).write_bytes(_bmp(pixels, row.split))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = list(table.itertuples(index=False))

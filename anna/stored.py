@@ -1,0 +1,88 @@
+"""Networks on disk: `.keras` files with a record of ours, written whole and read with suspicion."""
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+
+from anna.archive import leads_outside
+from anna.workspace import FULL, named_when_full, write_whole
+
+_RECORD = "anna.json"  # the member of a .keras file that holds our record
+
+
+def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Path:
+    """Returns `path`, a `.keras` file of the model with a record of ours in it, written whole.
+
+    One file holds both, so that a model and what is said of it cannot come apart.
+    """
+
+    def _write(part: Path) -> None:
+        model.save(part)
+        with zipfile.ZipFile(part, "a") as archive:
+            archive.writestr(_RECORD, json.dumps(record or {}, indent=1))
+
+    return write_whole(Path(path), _write)
+
+
+def record(path: str | Path) -> dict:
+    """Returns the record that `save` put into a `.keras` file, empty if it has none.
+
+    Raises:
+        ValueError: If the file is no such model; the message names it.
+    """
+    with _named(path), zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(_RECORD)) if _RECORD in archive.namelist() else {}
+
+
+def load(path: str | Path) -> keras.Model:
+    """Returns the model of a `.keras` file; code in the file is refused.
+
+    Raises:
+        ValueError: If the file is no such model; the message names it.
+        OSError: If the temporary folder is full.
+    """
+    with _named(path):
+        _require_whole(path)
+        return keras.models.load_model(path, safe_mode=True)
+
+
+def load_weights(model: keras.Model, path: str | Path) -> None:
+    """Gives a network, and its optimizer if it has one, what a `.keras` file of it holds.
+
+    Raises:
+        ValueError: If the file is no such model; the message names it.
+        OSError: If the temporary folder is full.
+    """
+    with _named(path):
+        _require_whole(path)
+        model.load_weights(path)
+
+
+def _require_whole(path: str | Path) -> None:
+    """Checks that each member of a `.keras` file is as it was written, and stays inside."""
+    with zipfile.ZipFile(path) as archive:
+        outside = [name for name in archive.namelist() if leads_outside(name)]
+        if bad := outside or archive.testzip():
+            raise ValueError(f"a member is damaged or leads outside: {bad}")
+
+
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    """Makes whatever reading a file raises a ValueError that names it.
+
+    Keras unpacks the file into the system's temporary folder: where that is full, it is named.
+    """
+    try:
+        with named_when_full(Path(tempfile.gettempdir())):
+            yield
+    except MemoryError:
+        raise
+    except Exception as error:  # of a damaged file zipfile, zlib, json, h5py and Keras raise many
+        if getattr(error, "errno", None) in FULL:
+            raise
+        raise ValueError(f"{path}: not a model that can be loaded. Received: {error}") from error

@@ -10,6 +10,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from anna import tables
+from anna.patience import patiently
 
 log = logging.getLogger(__name__)
 _BATCH = 500  # files between two writes of the CSV
@@ -61,10 +62,10 @@ def state(path: str) -> tuple[int, int]:
 def _known(cache: Path, types: dict[str, str]) -> pd.DataFrame:
     """Returns the kept rows by path; none if the CSV is missing or not of this version."""
     empty = pd.DataFrame(columns=list(types)).astype(types).set_index("path")
-    if not cache.is_file():
+    if not patiently(cache.is_file):
         return empty
     try:
-        return pd.read_csv(cache, dtype=types)[list(types)].set_index("path")
+        return patiently(pd.read_csv, cache, dtype=types)[list(types)].set_index("path")
     except (ValueError, KeyError, OSError) as error:
         log.warning("%s is damaged and is made anew: %s", cache, error)
         return empty

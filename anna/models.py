@@ -14,6 +14,7 @@ from anna import backend, unet
 from anna.augmentation import AUGMENTATIONS, stages
 from anna.encoders import encoder as published_encoder
 from anna.layers import CellMean, Centred, Density, FromBytes, MaskTeacher
+from anna.patience import DriveError, patiently
 from anna.workspace import write_whole
 
 FILTERS = (32, 64, 128)
@@ -184,6 +185,10 @@ def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Pa
 
 def record(path: str | Path) -> dict:
     """Returns the record that `save` put into a `.keras` file, empty if it has none."""
+    return patiently(_record, path)
+
+
+def _record(path: str | Path) -> dict:
     with zipfile.ZipFile(path) as archive:
         return json.loads(archive.read(_RECORD)) if _RECORD in archive.namelist() else {}
 
@@ -239,6 +244,8 @@ def load(path: str | Path) -> keras.Model:
         ValueError: If the file is no such model; the message names it.
     """
     try:
-        return keras.models.load_model(path, safe_mode=True)
+        return patiently(keras.models.load_model, path, safe_mode=True)
+    except DriveError:
+        raise
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not a model that can be loaded. Received: {error}") from error

@@ -12,6 +12,7 @@ import pandas as pd
 
 from anna import backend, splits, tables
 from anna.models import record
+from anna.patience import patiently
 from anna.workspace import write_whole
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def identity(model: keras.Model, cells: pd.DataFrame, pixels: np.ndarray) -> dic
 
 def digest(path: str | Path) -> str:
     """Returns a hash of a file's content."""
-    return _hash(Path(path).read_bytes())
+    return _hash(patiently(Path(path).read_bytes))
 
 
 def _hash(content: bytes) -> str:
@@ -81,16 +82,16 @@ def _hash(content: bytes) -> str:
 def opened(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
     """Returns the history of the run in the folder; begins one if none has these settings."""
     last = folder / "last.keras"
-    if last.is_file():
+    if patiently(last.is_file):
         kept = record(last)
         differ = sorted(k for k in settings if kept.get("settings", {}).get(k) != settings[k])
         if not differ:
             return kept["history"]
         aside = _free(folder)
         log.warning("%s is a run with other %s: moved to %s", folder, ", ".join(differ), aside.name)
-        folder.replace(aside)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "best.keras").unlink(missing_ok=True)
+        patiently(folder.replace, aside)
+    patiently(folder.mkdir, parents=True, exist_ok=True)
+    patiently((folder / "best.keras").unlink, missing_ok=True)
     about = {"settings": settings, "machine": backend.describe(), "started": _now()}
     text = json.dumps(about, indent=1)
     write_whole(folder / "settings.json", lambda part: part.write_text(text, encoding="utf-8"))

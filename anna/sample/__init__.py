@@ -18,8 +18,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from anna.archive import MARKER
+from anna.drive import on_drive
 from anna.sample import drawing
 from anna.sample.people import PRELIM, VERSION, cell_rng, plan
+from anna.workspace import Workspace, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,9 @@ def write(folder: str | Path, *, seed: int = 0, cells: int = 640, progress: bool
 def stand_in(source: str | Path, *, seed: int = 0, cells: int = 640) -> Path:
     """Returns a sample drawn into `source / "sample"`, the input folder of somebody without C-NMC.
 
+    Where that is on Google Drive, which is slow with many small files, it is drawn on the local
+    disk, and a note of how stays on Drive.
+
     Args:
         source: The input folder; but for a README and an earlier sample it must be empty.
         seed: As of `write`.
@@ -67,14 +72,27 @@ def stand_in(source: str | Path, *, seed: int = 0, cells: int = 640) -> Path:
     Raises:
         FileNotFoundError: If other things lie there: then C-NMC was meant, and not found.
     """
-    foreign = {p.name for p in Path(source).glob("[!.]*")} - {"README.md", "sample"}
+    foreign = {p.name for p in Path(source).glob("[!.]*")} - {
+        "README.md",
+        "sample",
+        note_of(source).name,
+    }
     if foreign:
         raise FileNotFoundError(
             "No C-NMC is here. Give the folder that holds C-NMC_Leukemia, that folder itself, "
             "Kaggle's zip, or for the drawn sample an empty folder. "
             f"Received: {source}, which holds {', '.join(sorted(foreign)[:5])}"
         )
-    return write(Path(source) / "sample", seed=seed, cells=cells)
+    if not on_drive(source):
+        return write(Path(source) / "sample", seed=seed, cells=cells)
+    note = json.dumps({"seed": seed, "cells": cells})
+    write_whole(note_of(source), lambda part: part.write_text(note, encoding="utf-8"))
+    return write(Workspace.locate().arrays.parent / "sample", seed=seed, cells=cells)
+
+
+def note_of(source: str | Path) -> Path:
+    """Returns where, in an input folder on Google Drive, it is noted how the sample was drawn."""
+    return Path(source) / "sample.json"
 
 
 def is_drawn(root: str | Path) -> bool:

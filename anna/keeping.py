@@ -18,7 +18,7 @@ from anna.models import record, save
 from anna.recipe import Recipe
 
 log = logging.getLogger(__name__)
-_BAR = "{desc}: {percentage:.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+_BAR = "{desc}{percentage:.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 class Keeper(keras.callbacks.Callback):
@@ -96,7 +96,8 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, done: int, epochs: int, title: str):
         super().__init__()
-        self.done, self.epochs, self.title, self.bar = done, epochs, title, None
+        self.done, self.epochs, self.bar = done, epochs, None
+        self.title = title.replace("-", "\u2011")  # a hyphen at which no line ends
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Shows the bar, without its speed: name and losses must fit into a line of a notebook."""

@@ -83,7 +83,13 @@ def _home() -> tuple[Path, Path | None]:
 
 def is_archive(path: Path) -> bool:
     """Returns whether a file is a zip, whole to its end, or a tar, compressed or not."""
-    return patiently(zipfile.is_zipfile, path) or patiently(tarfile.is_tarfile, path)
+    return patiently(_is_archive, path)
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as file:  # is_zipfile would take a disk that fails for a file that is none
+        file.read(1)
+        return zipfile.is_zipfile(file) or (not file.seek(0) and tarfile.is_tarfile(file))
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:

@@ -72,11 +72,8 @@ def stand_in(source: str | Path, *, seed: int = 0, cells: int = 640) -> Path:
     Raises:
         FileNotFoundError: If other things lie there: then C-NMC was meant, and not found.
     """
-    foreign = {p.name for p in Path(source).glob("[!.]*")} - {
-        "README.md",
-        "sample",
-        note_of(source).name,
-    }
+    own = {"README.md", "sample", note_of(source).name}
+    foreign = {p.name for p in Path(source).glob("[!.]*")} - own
     if foreign:
         raise FileNotFoundError(
             "No C-NMC is here. Give the folder that holds C-NMC_Leukemia, that folder itself, "

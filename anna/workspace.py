@@ -1,6 +1,7 @@
 """Where input and output are: a checkout, Colab with Drive, or ANNA_INPUT and ANNA_OUTPUT."""
 
 import os
+import shutil
 import tarfile
 import tempfile
 import zipfile
@@ -97,15 +98,15 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
 
     A reader, and a run killed in the middle, sees the old file or the new one, never half of one.
     The temporary name keeps the ending of `path`, for writers that look at it. Where the disk fails
-    for a moment, all of it is done again.
+    for a moment, `write` is called again.
     """
-    return patiently(_write_whole, Path(path), write)
-
-
-def _write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+    path = Path(path)
+    patiently(path.parent.mkdir, parents=True, exist_ok=True)
+    folder = patiently(tempfile.mkdtemp, prefix=".writing-", dir=path.parent)
+    try:
         part = Path(folder) / path.name
-        write(part)
-        part.replace(path)
+        patiently(write, part)
+        patiently(part.replace, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return path

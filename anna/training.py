@@ -13,6 +13,7 @@ from anna import batches, runs, splits
 from anna.encoders import backbone_of
 from anna.keeping import Keeper, callbacks
 from anna.models import record
+from anna.patience import patiently
 from anna.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def fit(
     if done < epochs and not _ended(history, plan):
         keeper = Keeper(folder, history, settings, newest=plan.fixed_length)
         _go_on(model, pixels, cells, keeper, plan=plan, epochs=epochs, progress=progress)
-    model.load_weights(folder / "best.keras")
+    patiently(model.load_weights, folder / "best.keras")
     best = record(folder / "best.keras")
     return Run(folder, model, pd.DataFrame(history), best["epoch"], len(history) - done)
 
@@ -103,7 +104,7 @@ def fit(
 def _begin(model: keras.Model, start: str | Path | None) -> None:
     """Gives a new run its first weights; those that were trained elsewhere must be asked for."""
     if start:
-        model.load_weights(start)
+        patiently(model.load_weights, start)
     elif getattr(model, "optimizer", None) and int(model.optimizer.iterations):
         raise ValueError(
             "Build the network again, its weights are trained; or give start=. "
@@ -131,7 +132,7 @@ def _go_on(
     _compile(model, plan, len(learners), epochs)
     if done:
         log.info("%s: goes on after epoch %d", keeper.folder, done)
-        model.load_weights(keeper.folder / "last.keras")
+        patiently(model.load_weights, keeper.folder / "last.keras")
     _run(
         model,
         keeper,

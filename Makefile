@@ -9,8 +9,8 @@ SET ?=
 TORCH ?= torch
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: notebooks test test-backends lint format lab pictures clean help pretrained \
-  benchmark benchmark-full benchmark-brain benchmark-probe benchmark-segmenter
+.PHONY: notebooks test test-backends test-browser test-colab lint format lab pictures clean help \
+  pretrained benchmark benchmark-full benchmark-brain benchmark-probe benchmark-segmenter
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -25,6 +25,16 @@ test: $(VENV)/ready lint
 test-backends: $(VENV)/ready-backends
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -m backend
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -m backend
+
+# The notebooks in JupyterLab as a reader sees them; needs Chromium. Screenshots: output/browser/.
+test-browser: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --editable ".[test,browser]"
+	$(BIN)/python -m pytest -m browser tests/browser
+
+# All tests with Colab's versions, then the notebooks in a stand-in of Colab with a Drive that fails.
+test-colab: .venv-colab/ready
+	.venv-colab/bin/python -m pytest
+	.venv-colab/bin/python -m pytest -m colab
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -72,6 +82,12 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	@touch $@
+
+.venv-colab/ready: requirements.txt pyproject.toml constraints-colab.txt
+	$(PYTHON) -m venv .venv-colab
+	.venv-colab/bin/python -m pip install --quiet --upgrade pip
+	.venv-colab/bin/python -m pip install --quiet --editable ".[test]" -c constraints-colab.txt
 	@touch $@
 
 $(VENV)/ready-backends: $(VENV)/ready

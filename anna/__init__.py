@@ -15,6 +15,7 @@ _PARTS = (
     "calibration",
     "calls",
     "cnmc",
+    "colab",
     "deletion",
     "encoders",
     "ensemble",

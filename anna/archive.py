@@ -1,17 +1,23 @@
-"""Where a copy of C-NMC lies: in a folder, below it, or in Kaggle's zip."""
+"""Where a copy of C-NMC lies: in a folder, below it, or in Kaggle's zip or another archive."""
 
 import logging
+import os
 import re
+import tarfile
+import time
 import zipfile
 from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
+from anna.drive import bring_file, bring_folder, on_drive
 from anna.lock import alone
-from anna.workspace import Workspace, named_when_full, require_room
+from anna.patience import patiently
+from anna.workspace import Workspace, is_archive, named_when_full, require_room
 
 log = logging.getLogger(__name__)
 PARTS = ("training_data", "validation_data", "testing_data")
+ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 MARKER = "DRAWN.json"  # lies in the folder of a drawn stand-in
 
 
@@ -19,23 +25,45 @@ def find(folder: str | Path) -> Path | None:
     """Returns the folder that holds `training_data/` (or another part of C-NMC), or None.
 
     Looked for are, in this order: the folder itself, the folders up to three below it, Kaggle's
-    zip, and last a drawn sample: real cells win over drawn ones. Hidden folders are passed over.
+    zip or a tar, and last a drawn sample: real cells win over drawn ones. Hidden folders are passed
+    over. What lies on Google Drive is copied to the local disk, once on each machine.
 
     Args:
-        folder: A folder, or Kaggle's zip; a zip is unpacked beside the arrays, once.
+        folder: A folder, or an archive; an archive is unpacked beside the arrays, once.
     """
     folder = Path(folder)
     folder = folder.parent if re.fullmatch(r"fold_\d", folder.name) else folder
     folder = folder.parent if folder.name in PARTS else folder
-    nearest = _inside(folder)
+    nearest = patiently(_inside, folder)
     if nearest and not (nearest / MARKER).exists():
-        return nearest
-    for archive in [folder] if folder.is_file() else sorted(folder.glob("*.zip")):
-        if not zipfile.is_zipfile(archive):
+        return _near(nearest)
+    for archive in patiently(_archives, folder):
+        if not is_archive(archive):
             log.warning("passed over, not a whole zip (was its download cut off?): %s", archive)
         elif (unpacked := _inside(_unpack(archive))) is not None:
             return unpacked
     return nearest
+
+
+def _archives(folder: Path) -> list[Path]:
+    """Returns the file itself, or the archives in a folder, by name."""
+    if folder.is_file():
+        return [folder]
+    return sorted(p for p in folder.glob("[!.]*") if p.name.endswith(ENDINGS))
+
+
+def _near(root: Path) -> Path:
+    """Returns the folder, or its copy on the local disk if it lies on Google Drive."""
+    if not on_drive(root):
+        return root
+    names = patiently(_files, root)
+    target = Workspace.locate().arrays.parent / "copied" / f"{root.name}_{len(names)}"
+    return bring_folder(root, target, names)
+
+
+def _files(root: Path) -> list[str]:
+    files = [path.relative_to(root).as_posix() for path in root.rglob("*")]
+    return sorted(name for name in files if _wanted(name))
 
 
 def _inside(folder: Path) -> Path | None:
@@ -52,43 +80,71 @@ def _inside(folder: Path) -> Path | None:
 
 
 def _unpack(archive: Path) -> Path:
-    """Returns the folder of the zip's C-NMC files, unpacked on the local disk if not there.
+    """Returns the folder of the archive's C-NMC files, unpacked on the local disk if not there.
 
-    The folder's name holds the zip's size: Kaggle calls every download archive.zip.
+    The folder's name holds the archive's size: Kaggle calls every download archive.zip.
 
     Raises:
         ValueError: If a member would be written outside of it.
         OSError: If the disk has no room for it.
     """
-    name = f"{archive.stem}_{archive.stat().st_size}"
+    name = f"{archive.stem}_{patiently(archive.stat).st_size}"
     target = Workspace.locate().arrays.parent / "unpacked" / name
     if not target.is_dir():
         with alone(target.with_name(f".{name}.lock"), wait=True):
             if not target.is_dir():
-                _extract(archive, target.with_name(f"{name}.part")).replace(target)
+                part = target.with_name(f"{name}.part")
+                if on_drive(archive):
+                    copy = bring_file(archive, target.with_name(f"{name}_{archive.name}"))
+                    _extract(copy, part)
+                    copy.unlink()
+                else:
+                    _extract(archive, part)
+                part.replace(target)
     return target
 
 
-def _extract(archive: Path, part: Path) -> Path:
-    """Returns the folder `part` with the zip's C-NMC files; those that are whole there stay."""
-    with zipfile.ZipFile(archive) as source:
-        members = [m for m in source.infolist() if _wanted(m.filename)]
-        for member in members:
-            if leads_outside(member.filename):
-                raise ValueError(f"{archive}: leads outside. Received: {member.filename!r}")
+def _extract(archive: Path, part: Path) -> None:
+    """Unpacks what is of C-NMC and not yet there, each file with its time of change."""
+    with _opened(archive) as source:
+        zipped = isinstance(source, zipfile.ZipFile)
+        members = _zip_members(source) if zipped else _tar_members(source)
+        for name in members:
+            if leads_outside(name):
+                raise ValueError(f"{archive}: leads outside. Received: {name!r}")
         part.mkdir(parents=True, exist_ok=True)
-        require_room(part, sum(m.file_size for m in members), f"to unpack {archive}")
-        for member in tqdm(members, f"unpacking {archive.name}", unit="img"):
-            done = part / member.filename
-            if not (done.is_file() and done.stat().st_size == member.file_size):
+        require_room(part, sum(size for _, size, _ in members.values()), f"to unpack {archive}")
+        for name, (member, size, changed) in tqdm(
+            members.items(), f"unpacking {archive.name}", unit="img"
+        ):
+            done = part / name
+            if not (done.is_file() and done.stat().st_size == size):
                 with named_when_full(done):
-                    source.extract(member, part)
-    return part
+                    source.extract(member, part, **({} if zipped else {"filter": "data"}))
+            os.utime(done, (changed, changed))
 
 
 def leads_outside(member: str) -> bool:
-    """Returns whether a zip's member would be written outside of the folder it is unpacked to."""
+    """Returns whether an archive's member would be written outside of its folder."""
     return PurePosixPath(member).is_absolute() or ".." in re.split(r"[/\\]", member)
+
+
+def _opened(archive: Path) -> zipfile.ZipFile | tarfile.TarFile:
+    return zipfile.ZipFile(archive) if zipfile.is_zipfile(archive) else tarfile.open(archive)
+
+
+def _zip_members(source: zipfile.ZipFile) -> dict[str, tuple]:
+    """Returns member, bytes and time of change by name; a zip's clock has no zone."""
+    found = {m.filename: m for m in source.infolist() if _wanted(m.filename)}
+    return {
+        name: (m, m.file_size, time.mktime((*m.date_time, 0, 0, -1))) for name, m in found.items()
+    }
+
+
+def _tar_members(source: tarfile.TarFile) -> dict[str, tuple]:
+    """Returns member, bytes and time of change by name; links are left out."""
+    found = {m.name: m for m in source.getmembers() if m.isfile() and _wanted(m.name)}
+    return {name: (m, m.size, m.mtime) for name, m in found.items()}
 
 
 def _wanted(member: str) -> bool:

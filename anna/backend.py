@@ -21,6 +21,7 @@ def _silence() -> Iterator[None]:
         os.close(nowhere)
 
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its notes would stand in red in a notebook
 with _silence():
     import keras
 

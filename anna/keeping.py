@@ -18,6 +18,7 @@ from anna.recipe import Recipe
 from anna.stored import record, save
 
 log = logging.getLogger(__name__)
+_BAR = "{desc}{percentage:.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 class Keeper(keras.callbacks.Callback):
@@ -95,16 +96,17 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, done: int, epochs: int, title: str):
         super().__init__()
-        self.done, self.epochs, self.title, self.bar = done, epochs, title, None
+        self.done, self.epochs, self.bar = done, epochs, None
+        self.title = title.replace("-", "\u2011")  # a hyphen at which no line ends
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Shows the bar."""
+        """Shows the bar, without its speed: name and losses must fit into a line of a notebook."""
         steps = self.params["steps"]
-        self.bar = tqdm(total=self.epochs * steps, initial=self.done * steps, unit="batch")
+        self.bar = tqdm(total=self.epochs * steps, initial=self.done * steps, bar_format=_BAR)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Tells the epoch."""
-        self.bar.set_description(f"{self.title}: epoch {epoch + 1} of {self.epochs}")
+        self.bar.set_description(f"{self.title}, {epoch + 1} of {self.epochs}")
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Moves on by a batch."""

@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from anna import tables
+from anna.patience import patiently
 
 log = logging.getLogger(__name__)
 _BATCH = 500  # files between two writes of the CSV
@@ -71,10 +72,10 @@ def _known(cache: Path, columns: list[str]) -> pd.DataFrame:
     There are none if the CSV is missing or not of this version.
     """
     empty = pd.DataFrame(columns=columns, dtype="str").set_index("path")
-    if not cache.is_file():
+    if not patiently(cache.is_file):
         return empty
     try:
-        table = pd.read_csv(cache, dtype="str", keep_default_na=False)
+        table = patiently(pd.read_csv, cache, dtype="str", keep_default_na=False)
         known, checks = table[columns], table[_CHECK]
     except (ValueError, KeyError, OSError) as error:
         log.warning("%s is damaged and is made anew: %s", cache, error)

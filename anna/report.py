@@ -16,6 +16,7 @@ import pandas as pd
 
 from anna import metrics
 from anna.card import DRAWN, model_card
+from anna.patience import patiently
 from anna.workspace import write_whole
 
 __all__ = ["model_card", "results", "versions", "write_json", "write_text"]
@@ -94,6 +95,15 @@ def write_json(path: Path | str, values: dict) -> Path:
     """
     text = json.dumps(plain(values), indent=2, ensure_ascii=False, allow_nan=False)
     return write_text(path, text + "\n")
+
+
+def read_json(path: Path | str) -> dict:
+    """Returns what `write_json` wrote.
+
+    Raises:
+        FileNotFoundError: If it is not there; a notebook before this one makes it.
+    """
+    return json.loads(patiently(Path(path).read_text, encoding="utf-8"))
 
 
 def write_text(path: Path | str, text: str) -> Path:

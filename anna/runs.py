@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from anna import backend, splits, tables
+from anna.patience import patiently
 from anna.stored import record
 from anna.workspace import sweep, write_whole
 
@@ -72,7 +73,7 @@ def identity(model: keras.Model, cells: pd.DataFrame, pixels: np.ndarray) -> dic
 
 def digest(path: str | Path) -> str:
     """Returns a hash of a file's content."""
-    return _hash(Path(path).read_bytes())
+    return _hash(patiently(Path(path).read_bytes))
 
 
 def _hash(content: bytes) -> str:
@@ -96,8 +97,8 @@ def opened(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
         _move_aside(folder, f"a run with other {', '.join(differ)}")
     elif _record(folder, "best.keras").get("epoch", 0) > 1:  # 1: killed before its first last.keras
         _move_aside(folder, "a run without last.keras")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "best.keras").unlink(missing_ok=True)
+    patiently(folder.mkdir, parents=True, exist_ok=True)
+    patiently((folder / "best.keras").unlink, missing_ok=True)
     about = {"settings": settings, "machine": backend.describe(), "started": _now()}
     text = json.dumps(about, indent=1)
     write_whole(folder / "settings.json", lambda part: part.write_text(text, encoding="utf-8"))
@@ -110,7 +111,7 @@ def _record(folder: Path, name: str) -> dict:
     """Returns the record of a network of the run, empty if there is none."""
     path = folder / name
     try:
-        return record(path) if path.is_file() else {}
+        return record(path) if patiently(path.is_file) else {}
     except ValueError as error:
         raise ValueError(f"{_NOT_ON}. Received: {error}") from error
 
@@ -120,7 +121,7 @@ def _move_aside(folder: Path, what: str) -> None:
     while (aside := folder.with_name(f"{folder.name}.before-{number}")).exists():
         number += 1
     log.warning("%s is %s: moved to %s", folder, what, aside.name)
-    folder.replace(aside)
+    patiently(folder.replace, aside)
 
 
 def _now() -> str:

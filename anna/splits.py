@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from anna import facts, tables
 from anna.folds import fold_of, people_by_class
+from anna.patience import patiently
 
 log = logging.getLogger(__name__)
 ROLES = ("train", "valid", "test", "unlabelled", "aside")
@@ -102,7 +103,7 @@ def _held(folder: Path, settings: str, names: list[str]) -> np.ndarray | None:
     """Returns the roles of the kept split, or None if it is of other images or settings."""
     path = Path(folder) / "splits.csv"
     try:
-        kept = pd.read_csv(path, dtype=str)
+        kept = patiently(pd.read_csv, path, dtype=str)
         same = kept["name"].tolist() == names and (kept["settings"] == settings).all()
         if not same:
             return None

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from anna.archive import leads_outside
+from anna.patience import passing, patiently
 from anna.workspace import FULL, named_when_full, write_whole
 
 _RECORD = "anna.json"  # the member of a .keras file that holds our record
@@ -35,6 +36,10 @@ def record(path: str | Path) -> dict:
     Raises:
         ValueError: If the file is no such model; the message names it.
     """
+    return patiently(_record, path)
+
+
+def _record(path: str | Path) -> dict:
     with _named(path), zipfile.ZipFile(path) as archive:
         return json.loads(archive.read(_RECORD)) if _RECORD in archive.namelist() else {}
 
@@ -46,6 +51,10 @@ def load(path: str | Path) -> keras.Model:
         ValueError: If the file is no such model; the message names it.
         OSError: If the temporary folder is full.
     """
+    return patiently(_load, path)
+
+
+def _load(path: str | Path) -> keras.Model:
     with _named(path):
         _require_whole(path)
         return keras.models.load_model(path, safe_mode=True)
@@ -58,6 +67,10 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         ValueError: If the file is no such model; the message names it.
         OSError: If the temporary folder is full.
     """
+    patiently(_load_weights, model, path)
+
+
+def _load_weights(model: keras.Model, path: str | Path) -> None:
     with _named(path):
         _require_whole(path)
         model.load_weights(path)
@@ -83,6 +96,6 @@ def _named(path: str | Path) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:  # of a damaged file zipfile, zlib, json, h5py and Keras raise many
-        if getattr(error, "errno", None) in FULL:
+        if getattr(error, "errno", None) in FULL or passing(error):
             raise
         raise ValueError(f"{path}: not a model that can be loaded. Received: {error}") from error

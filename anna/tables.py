@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from anna.patience import patiently
 from anna.workspace import write_whole
 
 TYPES = {
@@ -44,13 +45,14 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
         FileNotFoundError: If it is not there; a notebook before this one makes it.
         ValueError: If it is no such table; the message names it.
     """
-    if not Path(path).is_file():
+    if not patiently(Path(path).is_file):
         raise FileNotFoundError(
             f"Run the notebook before this one, which makes it. Missing: {path}"
         )
     try:
-        header = pd.read_csv(path, nrows=0).columns
-        return pd.read_csv(path, dtype={key: kind for key, kind in TYPES.items() if key in header})
+        header = patiently(pd.read_csv, path, nrows=0).columns
+        types = {key: kind for key, kind in TYPES.items() if key in header}
+        return patiently(pd.read_csv, path, dtype=types)
     except ValueError as error:
         raise ValueError(
             f"{path} is damaged; run the notebook that makes it again. Received: {error}"

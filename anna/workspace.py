@@ -3,12 +3,15 @@
 import errno
 import os
 import shutil
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from anna.patience import patiently
 
 COLAB = Path("/content")
 DRIVE = COLAB / "drive" / "MyDrive"
@@ -21,7 +24,8 @@ class Workspace:
     """The folders of one user of ANNa.
 
     Attributes:
-        input: Where C-NMC lies, a folder or Kaggle's zip. Only the built-in sample is written here.
+        input: Where C-NMC lies, a folder or Kaggle's zip. Only the built-in sample is written here,
+            and of it in Colab no more than a note.
         output: Where results go. All of it can be deleted.
         arrays: Where caches of pixels go: the local disk, also where `output` is on Drive.
     """
@@ -39,22 +43,22 @@ class Workspace:
 
         Raises:
             FileNotFoundError: If `ANNA_INPUT` names nothing that exists.
-            ValueError: If it names a file that is no zip, or a zip cut off.
+            ValueError: If it names a file that is no zip or tar, or one cut off.
         """
         home, local = _home()
         source = Path(os.environ.get("ANNA_INPUT") or home / "input").expanduser().resolve()
         output = Path(os.environ.get("ANNA_OUTPUT") or home / "output").expanduser().resolve()
-        if os.environ.get("ANNA_INPUT") and not source.exists():
+        if os.environ.get("ANNA_INPUT") and not patiently(source.exists):
             raise FileNotFoundError(
                 "ANNA_INPUT must name the folder (or Kaggle's zip) that holds C-NMC. "
                 f"Received: {os.environ['ANNA_INPUT']}"
             )
-        if source.is_file() and not zipfile.is_zipfile(source):
+        if patiently(source.is_file) and not is_archive(source):
             raise ValueError(f"ANNA_INPUT is no whole zip; fetch it again. Received: {source}")
         arrays = local / "arrays" if local else output / "arrays"
         workspace = cls(source, output, arrays)
         for folder in (arrays, workspace.csv, workspace.models, workspace.viz):
-            folder.mkdir(parents=True, exist_ok=True)
+            patiently(folder.mkdir, parents=True, exist_ok=True)
         return workspace
 
     @property
@@ -77,28 +81,42 @@ def _home() -> tuple[Path, Path | None]:
     """Returns the folder of input and output, and a local folder for caches if it is slow."""
     checkout = Path(__file__).resolve().parents[1]
     if COLAB.is_dir() and "COLAB_RELEASE_TAG" in os.environ:
-        return (DRIVE / "ANNa", COLAB / "anna") if DRIVE.is_dir() else (COLAB / "ANNa", None)
+        mounted = patiently(DRIVE.is_dir)
+        return (DRIVE / "ANNa", COLAB / "anna") if mounted else (COLAB / "ANNa", None)
     return (checkout if (checkout / "notebooks").is_dir() else Path.cwd()), None
+
+
+def is_archive(path: Path) -> bool:
+    """Returns whether a file is a zip, whole to its end, or a tar, compressed or not."""
+    return patiently(_is_archive, path)
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as file:  # is_zipfile would take a disk that fails for a file that is none
+        file.read(1)
+        return zipfile.is_zipfile(file) or (not file.seek(0) and tarfile.is_tarfile(file))
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     """Returns `path`, written by `write` under a temporary name and then renamed.
 
     A reader, and a run killed in the middle, sees the old file or the new one, never half of one.
-    The temporary name keeps the ending of `path`, for writers that look at it.
+    The temporary name keeps the ending of `path`, for writers that look at it. Where the disk fails
+    for a moment, `write` is called again.
 
     Raises:
         OSError: If the disk is full; the message names the file, and the old one stays.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        named_when_full(path),
-        tempfile.TemporaryDirectory(prefix=_WRITING, dir=path.parent) as folder,
-    ):
-        part = Path(folder) / path.name
-        write(part)
-        part.replace(path)
+    with named_when_full(path):
+        patiently(path.parent.mkdir, parents=True, exist_ok=True)
+        folder = patiently(tempfile.mkdtemp, prefix=_WRITING, dir=path.parent)
+        try:
+            part = Path(folder) / path.name
+            patiently(write, part)
+            patiently(part.replace, path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     return path
 
 

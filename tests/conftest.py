@@ -1,6 +1,7 @@
 """What the tests share: an output folder of their own, a small drawn sample, the real cells."""
 
 import importlib
+import importlib.util
 import os
 import shutil
 import sys
@@ -33,6 +34,15 @@ def benchmark(monkeypatch):
     for name in ("brain_tables", "probe_tables", "probe_features", "real_cells"):
         if name not in before:
             sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def execute():
+    """The module notebooks/execute.py."""
+    spec = importlib.util.spec_from_file_location("execute", REPO / "notebooks" / "execute.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import ast
-import importlib.util
 import json
 import os
 import re
@@ -16,14 +15,6 @@ import anna
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("1_eda", "2_preprocessing", "3_training", "4_test")
 QUICK = ["size=32", "epochs=1", "sample_cells=60", "resamples=50"]  # as few as will do
-
-
-@pytest.fixture(scope="module")
-def execute():
-    spec = importlib.util.spec_from_file_location("execute", ROOT / "notebooks" / "execute.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(tmp_path, *arguments):
@@ -137,7 +128,12 @@ def test_settings_are_put_after_those_of_the_notebook(execute):
     notebook = nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_code_cell("size")])
     execute.set_parameters(notebook, {"size": 64, "epochs": 3})
     assert [c.source for c in notebook.cells[1:]] == ["size = 64", "size"]
-    assert [execute.value_of(t) for t in ("3", "0.5", "None", "abc")] == [3, 0.5, None, "abc"]
+    assert [execute.value_of(t) for t in ("3", "0.5", "None", "abc")] == [
+        3,
+        0.5,
+        None,
+        "abc",
+    ]
 
 
 def test_bars_become_text(execute):

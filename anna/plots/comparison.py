@@ -39,7 +39,7 @@ def learning_curves(histories: dict[str, pd.DataFrame], *, drawn: bool = False) 
             _curve(one, history, name, colour=colours[model], model=model)
         title = {"auc": "AUC", "learning_rate": "learning rate"}.get(name, name)
         one.set(xlabel="epoch", title=title[0].upper() + title[1:])
-        one.xaxis.get_major_locator().set_params(integer=True)
+        one.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         one.grid()
     if "learning_rate" in panels:
         axes[0][-1].set_yscale("log")
@@ -114,10 +114,11 @@ def label_order(table: pd.DataFrame, *, drawn: bool = False) -> Figure:
 
 
 def _curve(axes: Axes, history: pd.DataFrame, name: str, *, colour: str, model: str) -> None:
+    dot = {"marker": "o", "ms": 4} if len(history) == 1 else {}  # a line of one point is none
     if name == "learning_rate":
-        axes.step(history["epoch"], history[name], color=colour, where="mid")
+        axes.step(history["epoch"], history[name], color=colour, where="mid", **dot)
         return
-    axes.plot(history["epoch"], history[name], color=colour, lw=1.4, ls=":")
+    axes.plot(history["epoch"], history[name], color=colour, lw=1.4, ls=":", **dot)
     axes.plot(history["epoch"], history[f"val_{name}"], color=colour, lw=2, label=model)
     best = history.loc[history["val_loss"].idxmin()]
     ring = {"ms": 11, "mfc": "none", "mec": colour, "mew": 2}

@@ -91,7 +91,7 @@ def reliability(found: dict[str, tuple[pd.DataFrame, float]], bins: int = metric
     top.set(ylabel="observed share of ALL", ylim=(-0.02, 1.02), title="Do the probabilities hold?")
     bottom.set(xlabel="probability of ALL", ylabel="cells", xlim=(-0.02, 1.02))
     top.grid()
-    top.legend(loc="upper left")
+    figure.legend(*top.get_legend_handles_labels(), loc="outside upper left")
     _caption_of(figure, found, "Dashed: probabilities that hold")
     return figure
 
@@ -110,12 +110,13 @@ def subject_strip(found: pd.DataFrame, threshold: float) -> Figure:
         2, 1, figsize=(style.WIDTH + 1, 5.6), sharex=True, height_ratios=(1, 3)
     )
     generator = np.random.default_rng(0)
+    size = np.clip(9000 / max(len(table), 1), 9, 36)  # few dots are large ones
+    look = {"s": size, "alpha": 0.45, "linewidths": 0, "rasterized": True}
     for place, person in people.iterrows():
         colour = style.COLOURS[style.CLASSES[person["label"]]]
         cells = table.loc[table["group"] == person["group"], "probability"]
         across = place + generator.uniform(-0.32, 0.32, len(cells))
-        look = {"s": 9, "alpha": 0.45, "linewidths": 0, "color": colour, "rasterized": True}
-        strip.scatter(across, cells, **look)
+        strip.scatter(across, cells, color=colour, **look)
         top.bar(place, person["accuracy"], color=colour, width=0.8)
     strip.axhline(threshold, color=style.INK, lw=1.2, ls="--")
     strip.set_xticks(people.index, people["subject"], rotation=90, fontsize=9)

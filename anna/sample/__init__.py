@@ -18,10 +18,11 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from anna.archive import MARKER
+from anna.drive import on_drive
 from anna.lock import alone
 from anna.sample import drawing
 from anna.sample.people import PRELIM, VERSION, cell_rng, plan
-from anna.workspace import named_when_full
+from anna.workspace import Workspace, named_when_full, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,9 @@ def _draw_anew(root: Path, seed: int, cells: int, progress: bool) -> None:
 def stand_in(source: str | Path, *, seed: int = 0, cells: int = 640) -> Path:
     """Returns a sample drawn into `source / "sample"`, the input folder of somebody without C-NMC.
 
+    Where that is on Google Drive, which is slow with many small files, it is drawn on the local
+    disk, and a note of how stays on Drive.
+
     Args:
         source: The input folder; but for a README and an earlier sample it must be empty.
         seed: As of `write`.
@@ -74,14 +78,24 @@ def stand_in(source: str | Path, *, seed: int = 0, cells: int = 640) -> Path:
     Raises:
         FileNotFoundError: If other things lie there: then C-NMC was meant, and not found.
     """
-    foreign = {p.name for p in Path(source).glob("[!.]*")} - {"README.md", "sample"}
+    own = {"README.md", "sample", note_of(source).name}
+    foreign = {p.name for p in Path(source).glob("[!.]*")} - own
     if foreign:
         raise FileNotFoundError(
             "No C-NMC is here. Give the folder that holds C-NMC_Leukemia, that folder itself, "
             "Kaggle's zip, or for the drawn sample an empty folder. "
             f"Received: {source}, which holds {', '.join(sorted(foreign)[:5])}"
         )
-    return write(Path(source) / "sample", seed=seed, cells=cells)
+    if not on_drive(source):
+        return write(Path(source) / "sample", seed=seed, cells=cells)
+    note = json.dumps({"seed": seed, "cells": cells})
+    write_whole(note_of(source), lambda part: part.write_text(note, encoding="utf-8"))
+    return write(Workspace.locate().arrays.parent / "sample", seed=seed, cells=cells)
+
+
+def note_of(source: str | Path) -> Path:
+    """Returns where, in an input folder on Google Drive, it is noted how the sample was drawn."""
+    return Path(source) / "sample.json"
 
 
 def is_drawn(root: str | Path) -> bool:

@@ -1,0 +1,109 @@
+"""The first cell of a notebook in Google Colab: Drive, what is missing, and where C-NMC is."""
+
+import importlib.metadata
+import importlib.util
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from anna import archive, sample, workspace
+from anna.patience import DriveError, patiently
+from anna.workspace import Workspace
+
+log = logging.getLogger(__name__)
+KAGGLE = "andrewmvd/leukemia-classification"
+_SECRETS = ("KAGGLE_API_TOKEN", "KAGGLE_KEY")
+_UNUSED = {"jupyter"}  # Colab has an interface of its own
+_MODULES = {"opencv-python-headless": "cv2"}  # whichever of its packages brings it
+
+
+def setup() -> Workspace:
+    """Returns the workspace, ready: Drive mounted, packages there, C-NMC found where it can be.
+
+    C-NMC comes from `ANNa/input` on Drive, a folder or one archive, which is brought to the local
+    disk; else from Kaggle, where the user has a key for it; else the first notebook draws a sample,
+    and a later one draws it again on a new machine. Models and results stay on Drive.
+
+    Raises:
+        anna.patience.DriveError: If Drive cannot be mounted, or stays away.
+        ConnectionError: If Kaggle does not hand the data out.
+    """
+    _mount()
+    _install(missing())
+    ws = Workspace.locate()
+    if os.environ.get("ANNA_INPUT") or archive.find(ws.input) is not None:
+        return ws
+    if has_kaggle_key():
+        os.environ["ANNA_INPUT"] = str(_from_kaggle())
+        return Workspace.locate()
+    note = sample.note_of(ws.input)
+    if note.is_file():
+        sample.stand_in(ws.input, **json.loads(patiently(note.read_text)))
+    return ws
+
+
+def _mount() -> None:
+    """Mounts Drive, unless it is there or the user keeps everything elsewhere."""
+    from google.colab import drive
+
+    if patiently(workspace.DRIVE.is_dir):
+        return
+    try:
+        patiently(drive.mount, str(workspace.DRIVE.parent))
+    except ValueError as error:  # what Colab raises where the mount fails
+        raise DriveError(
+            "Drive must be mounted. Try Runtime, Disconnect and delete runtime, then Run all. "
+            f"Received: {error}"
+        ) from error
+
+
+def missing() -> list[str]:
+    """Returns the packages that ANNa needs and this machine lacks."""
+    needed = importlib.metadata.requires("anna-leukemia") or []
+    names = [re.match(r"[\w.-]+", line)[0] for line in needed if "extra" not in line]
+    return [name for name in names if name not in _UNUSED and not _is_here(name)]
+
+
+def _is_here(name: str) -> bool:
+    if name in _MODULES:
+        return importlib.util.find_spec(_MODULES[name]) is not None
+    try:
+        return bool(importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def _install(names: list[str]) -> None:
+    """Installs packages without what they ask for, so that Colab's own are not replaced."""
+    if names:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *names]
+        subprocess.run(command, check=True)
+
+
+def has_kaggle_key() -> bool:
+    """Returns whether the user has a key of Kaggle: in the environment, a file, or a secret."""
+    files = [Path.home() / ".kaggle" / name for name in ("kaggle.json", "access_token")]
+    if any(os.environ.get(name) for name in _SECRETS) or any(file.is_file() for file in files):
+        return True
+    try:
+        from google.colab import userdata
+
+        return any(userdata.get(name) for name in _SECRETS)
+    except Exception:  # Colab's errors for a secret that is missing or not shared have no home
+        return False
+
+
+def _from_kaggle() -> Path:
+    try:
+        import kagglehub
+
+        return Path(kagglehub.dataset_download(KAGGLE))
+    except Exception as error:
+        raise ConnectionError(
+            "Kaggle must hand out C-NMC. Check the key, or put Kaggle's zip into ANNa/input on "
+            f"Drive. Received: {error}"
+        ) from error

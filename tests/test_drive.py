@@ -1,0 +1,160 @@
+"""A Drive that fails for a moment is waited for; what lies on it is brought to the local disk."""
+
+import errno
+import io
+import os
+import shutil
+import tarfile
+import zipfile
+
+import pytest
+from copies import make, place, uid
+
+from anna import archive, cnmc, colab, patience, sample, tables, workspace
+from anna.patience import DriveError, patiently
+
+PICTURES = {place("20"): 1, place("H2", fold=1): 2, "prelim/1.bmp": 3, "final/1.bmp": 4}
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch):
+    monkeypatch.setattr(patience, "WAITS", (0, 0, 0))
+
+
+@pytest.fixture
+def drive(monkeypatch, tmp_path):
+    """Colab's folders with Drive mounted; returns ANNa's input folder there."""
+    content = tmp_path / "content"
+    monkeypatch.setattr(workspace, "COLAB", content)
+    monkeypatch.setattr(workspace, "DRIVE", content / "drive" / "MyDrive")
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab")
+    for name in ("ANNA_INPUT", "ANNA_OUTPUT"):
+        monkeypatch.delenv(name, raising=False)
+    source = workspace.DRIVE / "ANNa" / "input"
+    source.mkdir(parents=True)
+    return source
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return make(tmp_path / "data" / "C-NMC_Leukemia", PICTURES, [(uid("57"), "1.bmp", 1)])
+
+
+def failing(call, times, number=errno.EIO):
+    """Returns `call`, which fails that often before it works."""
+    left = iter(range(times))
+
+    def tried(*args, **kwargs):
+        if next(left, None) is not None:
+            raise OSError(number, os.strerror(number))
+        return call(*args, **kwargs)
+
+    return tried
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOTCONN])
+def test_a_moment_is_waited_for(number):
+    assert patiently(failing(str, 3, number), 5) == "5"
+
+
+def test_a_disk_that_stays_away_is_told_with_what_to_do():
+    with pytest.raises(
+        DriveError, match=r"Disconnect and delete runtime.*Received: .*Input/output"
+    ):
+        patiently(failing(str, 4), 5)
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOSPC])
+def test_other_trouble_is_told_at_once(number):
+    call = failing(str, 1, number)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        patiently(call, 5)
+    assert call(5) == "5"
+
+
+def test_a_write_is_done_again_and_leaves_nothing_else(tmp_path):
+    write = failing(lambda part: part.write_text("whole"), 2)
+    workspace.write_whole(tmp_path / "table.csv", write)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("name", ["archive.zip", "C-NMC.tar", "C-NMC.tar.gz"])
+def test_an_archive_on_drive_is_copied_and_unpacked(drive, copy, monkeypatch, name):
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(drive / name, "w") as out:
+            for path in sorted(p for p in copy.rglob("*") if p.is_file()):
+                out.write(path, path.relative_to(copy.parent))
+    else:
+        with tarfile.open(drive / name, "w:gz" if name.endswith("gz") else "w") as out:
+            out.add(copy, copy.name)
+    monkeypatch.setattr(archive.Path, "open", failing(archive.Path.open, 2))
+    found = archive.find(drive)
+    assert found.is_relative_to(workspace.COLAB / "anna")
+    assert len(cnmc.index(found)) == 4
+    assert not list((workspace.COLAB / "anna").rglob(f"*{name}*.part"))
+    assert not list((workspace.COLAB / "anna").rglob(name))
+    state = {p: p.stat().st_mtime // 2 for p in copy.rglob("*.bmp")}
+    assert {
+        copy / p.relative_to(found): p.stat().st_mtime // 2 for p in found.rglob("*.bmp")
+    } == state
+
+
+def test_a_folder_on_drive_is_copied_once_and_goes_on(drive, copy, monkeypatch):
+    shutil.copytree(copy, drive / copy.name)
+    whole = shutil.copy2
+    monkeypatch.setattr(shutil, "copy2", failing(whole, 999))
+    with pytest.raises(DriveError):
+        archive.find(drive)
+    monkeypatch.setattr(shutil, "copy2", failing(whole, 2))
+    found = archive.find(drive)
+    assert not found.is_relative_to(drive)
+    assert len(cnmc.index(found)) == 4
+    monkeypatch.setattr(shutil, "copy2", lambda *_: pytest.fail("copied again"))
+    assert archive.find(drive) == found
+
+
+@pytest.mark.parametrize("name", ["../training_data/evil.csv", "/training_data/evil.csv"])
+def test_a_tar_that_leads_outside_is_refused(drive, tmp_path, name):
+    with tarfile.open(drive / "evil.tar", "w") as out:
+        out.addfile(tarfile.TarInfo(name), io.BytesIO())
+    with pytest.raises(ValueError, match=r"leads outside"):
+        archive.find(drive)
+    assert not list(tmp_path.rglob("evil.csv"))
+
+
+def test_a_link_in_a_tar_is_left_out(drive):
+    with tarfile.open(drive / "evil.tar", "w") as out:
+        link = tarfile.TarInfo("training_data/fold_0/all/UID_1_1_1_all.bmp")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        out.addfile(link)
+    assert archive.find(drive) is None
+
+
+def test_the_sample_is_drawn_on_the_local_disk_and_again_on_a_new_one(drive, monkeypatch):
+    root = sample.stand_in(drive, seed=1, cells=40)
+    assert root.is_relative_to(workspace.COLAB / "anna")
+    assert [p.name for p in drive.iterdir()] == ["sample.json"]
+    names = sorted(p.name for p in root.rglob("*"))
+    shutil.rmtree(workspace.COLAB / "anna")
+    monkeypatch.setattr(colab, "_mount", lambda: None)
+    monkeypatch.setattr(colab, "has_kaggle_key", lambda: False)
+    colab.setup()
+    assert sorted(p.name for p in root.rglob("*")) == names
+
+
+def test_kaggle_is_asked_where_drive_has_nothing(drive, copy, monkeypatch):
+    monkeypatch.setenv("ANNA_INPUT", "")
+    monkeypatch.setattr(colab, "_mount", lambda: None)
+    monkeypatch.setenv("KAGGLE_KEY", "a key")
+    monkeypatch.setattr(colab, "_from_kaggle", lambda: copy.parent)
+    assert archive.find(colab.setup().input) == copy
+
+
+def test_nothing_is_missing_here():
+    assert colab.missing() == []
+
+
+def test_a_table_is_read_through_a_failure(tmp_path, monkeypatch, cells):
+    tables.write(cells, tmp_path / "cells.csv")
+    monkeypatch.setattr(tables.pd, "read_csv", failing(tables.pd.read_csv, 2))
+    assert len(tables.read(tmp_path / "cells.csv")) == len(cells)

@@ -80,12 +80,15 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     """Returns `path`, written by `write` under a temporary name and then renamed.
 
     A reader, and a run killed in the middle, sees the old file or the new one, never half of one.
-    The temporary name keeps the ending of `path`, for writers that look at it.
+    The temporary name keeps the ending of `path`, for writers that look at it. `write` may write a
+    folder, too.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
         part = Path(folder) / path.name
         write(part)
+        if part.is_dir() and path.is_dir():  # only an empty folder can be replaced at once
+            path.replace(part.with_name("before"))
         part.replace(path)
     return path

@@ -16,8 +16,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from anna import card, exported, front, images, models, report
+from anna import exported, front, images, models, report
 from anna.backend import silence
+from anna.card import INTENDED
 from anna.checks import CLASSES, require_fraction
 from anna.exported import RECORD, needed
 from anna.sample import drawing
@@ -80,22 +81,26 @@ def write(
 
 
 def file(
-    path: str | Path, *, source: str | Path = models.PRETRAINED, threshold: float = 0.5
+    path: str | Path,
+    *,
+    source: str | Path = models.PRETRAINED,
+    card: str | Path | None = None,
+    threshold: float = 0.5,
 ) -> Path:
     """Returns `path`, the network of a `.keras` file as `write` writes it, with record and card.
 
     Args:
         path: As of `write`.
-        source: Of `anna.models.save`, by default the trained ANNa. Its card is the Markdown file
-            of the same name beside it, where there is one.
+        source: Of `anna.models.save`, by default the trained ANNa.
+        card: Its model card, where there is one; by default the Markdown file beside it.
         threshold: As of `write`.
     """
     source = Path(source)
     model = models.load(source)
     about = dict(models.record(source))
-    beside = source.with_suffix(".md")
-    if beside.is_file():
-        about["card"] = beside.read_text(encoding="utf-8")
+    card = Path(card or source.with_suffix(".md"))
+    if card.is_file():
+        about["card"] = card.read_text(encoding="utf-8")
     return write(model, path, about=about, threshold=threshold)
 
 
@@ -132,7 +137,7 @@ def _told(model: keras.Model, about: Mapping[str, object], threshold: float) -> 
         "crop": crop,
         "size": size,
         "threshold": threshold,
-        "intended use": card.INTENDED,
+        "intended use": INTENDED,
         "licence": " ".join(sources),
         "versions": report.versions(),
     }

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import anna
-from anna.__main__ import main
+from anna.cli import main
 
 KNOWN = {"diameter": (10.0, 2000.0)}
 

@@ -23,7 +23,7 @@ SMALL = {"size": 32, "filters": (4, 8, 8), "precision": "float32"}
 BARRED = {
     "anna.onnx": ("anna", "keras", "tensorflow", "cv2", "onnx"),
     "anna.tflite": ("anna", "keras", "tensorflow", "cv2"),
-    "anna-saved": ("anna", "keras", "cv2"),
+    "anna-saved": ("anna", "cv2"),  # TensorFlow itself looks for Keras
 }
 BARRIER = """
 import sys

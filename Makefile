@@ -10,7 +10,8 @@ TORCH ?= torch
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: notebooks test test-backends test-browser test-colab lint format lab pictures clean help \
-  pretrained benchmark benchmark-full benchmark-brain benchmark-probe benchmark-segmenter
+  pretrained benchmark benchmark-full benchmark-brain benchmark-probe benchmark-segmenter \
+  benchmark-serving
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -67,6 +68,10 @@ benchmark-probe: $(VENV)/ready-imagenet
 
 benchmark-segmenter: $(VENV)/ready-benchmarks
 	$(BIN)/python benchmarks/segmenter.py
+
+# How fast the trained ANNa is in each runtime; minutes.
+benchmark-serving: $(VENV)/ready
+	$(BIN)/python benchmarks/serving.py
 
 # The trained ANNa that ships with the package.
 pretrained: $(VENV)/ready-imagenet

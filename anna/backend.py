@@ -9,8 +9,11 @@ from pathlib import Path
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Closes the error stream for a moment: TensorFlow greets there before any log level counts."""
+def silence() -> Iterator[None]:
+    """Closes the error stream for a moment: TensorFlow greets there before any log level counts.
+
+    Its converters write there, too.
+    """
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -22,7 +25,7 @@ def _silence() -> Iterator[None]:
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its notes would stand in red in a notebook
-with _silence():
+with silence():
     import keras
 
     if keras.backend.backend() == "tensorflow":

@@ -131,7 +131,7 @@ def _data(results: dict) -> str:
 
 def _scores(models: dict) -> str:
     rows = [
-        {"score": title} | {name: _score(model["scores"][key]) for name, model in models.items()}
+        {"score": title} | {name: score(model["scores"][key]) for name, model in models.items()}
         for key, title in ROWS.items()
     ]
     notes = [
@@ -147,7 +147,8 @@ def _scores(models: dict) -> str:
     return "\n\n".join([table(rows), how, *notes])
 
 
-def _score(score: Mapping) -> str:
+def score(score: Mapping) -> str:
+    """Returns a score as it reads, with its interval in brackets."""
     value, low, high = score["value"], score["low"], score["high"]
     if value is None:
         return "–"

@@ -144,7 +144,9 @@ def _folder(row) -> str:
     return (PRELIM if row.split == "prelim" else FINAL).as_posix()
 
 
-def verify(cells: pd.DataFrame, *, cache: Path | None = None) -> pd.DataFrame:
+def verify(
+    cells: pd.DataFrame, *, cache: Path | None = None, progress: bool = True
+) -> pd.DataFrame:
     """Returns what is wrong with a copy of C-NMC: columns `path`, `problem`, `detail`.
 
     Every image is decoded to its last byte. The problems: unreadable, wrong mode, wrong size,
@@ -154,8 +156,9 @@ def verify(cells: pd.DataFrame, *, cache: Path | None = None) -> pd.DataFrame:
     Args:
         cells: As `index` returns it.
         cache: As in `anna.facts.of`.
+        progress: Whether to show a bar.
     """
-    seen = facts.of(cells, cache=cache)
+    seen = facts.of(cells, cache=cache, progress=progress)
     found = [
         *_damaged(cells, seen),
         *_misnamed(cells),

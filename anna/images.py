@@ -51,8 +51,21 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
 
     Shrinking averages areas, so that texture is not aliased; enlarging is bicubic.
     """
-    method = cv2.INTER_AREA if size <= image.shape[0] else cv2.INTER_CUBIC
+    method = _method(image.shape[0], size)
     return cv2.resize(np.ascontiguousarray(image), (size, size), interpolation=method)
+
+
+def shares(side: int, size: int) -> np.ndarray:
+    """Returns how much each line of an image has in each line of it resized, float32 (size, side).
+
+    `resize` is `shares @ image @ shares.T` of each channel, rounded.
+    """
+    unit = np.eye(side, dtype=np.float32)
+    return cv2.resize(unit, (side, size), interpolation=_method(side, size))
+
+
+def _method(side: int, size: int) -> int:
+    return cv2.INTER_AREA if size <= side else cv2.INTER_CUBIC
 
 
 def read(path: str | os.PathLike, size: int = 128, *, crop: int = CROP) -> np.ndarray:

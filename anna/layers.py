@@ -7,6 +7,14 @@ register = keras.saving.register_keras_serializable("anna")
 VIEWS = 8  # quarter turns of an image and of its mirror image
 
 
+def _total(x: KerasTensor) -> KerasTensor:
+    """Returns the sum over height and width, (n, h, w, c) ↦ (n, 1, 1, c), line by line.
+
+    TensorFlow adds what it is told to add at once in a row: over an image, three digits are lost.
+    """
+    return ops.sum(ops.sum(x, axis=2, keepdims=True), axis=1, keepdims=True)
+
+
 @register
 class FromBytes(keras.layers.Layer):
     """Returns images as float32, and remembers which crop of a file they are.
@@ -70,8 +78,7 @@ class Centred(keras.layers.Layer):
     def call(self, inputs: list[KerasTensor]) -> KerasTensor:
         """Returns the texture."""
         density, cell = inputs
-        area = ops.maximum(ops.sum(cell, axis=(1, 2), keepdims=True), 1.0)
-        own = ops.sum(density * cell, axis=(1, 2), keepdims=True) / area
+        own = _total(density * cell) / ops.maximum(_total(cell), 1.0)
         mean = own if self.own_mean else 1.3
         return ops.clip((density - mean) / self.unit, -5.0, 5.0) * cell
 
@@ -92,7 +99,8 @@ class CellMean(keras.layers.Layer):
         """Returns the weighted mean over height and width."""
         values, mask = inputs
         mask = ops.stop_gradient(ops.cast(mask, values.dtype))
-        return ops.sum(values * mask, axis=(1, 2)) / ops.maximum(ops.sum(mask, axis=(1, 2)), 1.0)
+        mean = _total(values * mask) / ops.maximum(_total(mask), 1.0)
+        return ops.squeeze(mean, axis=(1, 2))
 
 
 @register

@@ -102,7 +102,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
 
     A reader, and a run killed in the middle, sees the old file or the new one, never half of one.
     The temporary name keeps the ending of `path`, for writers that look at it. Where the disk fails
-    for a moment, `write` is called again.
+    for a moment, `write` is called again. It may write a folder, too.
 
     Raises:
         OSError: If the disk is full; the message names the file, and the old one stays.
@@ -114,6 +114,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
         try:
             part = Path(folder) / path.name
             patiently(write, part)
+            if part.is_dir() and path.is_dir():  # only an empty folder can be replaced at once
+                path.replace(part.with_name("before"))
             patiently(part.replace, path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

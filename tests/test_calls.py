@@ -3,8 +3,6 @@
 import base64
 import io
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -12,7 +10,7 @@ import pytest
 from PIL import Image
 
 import anna
-from anna.__main__ import main
+from anna.cli import main
 
 KNOWN = {"diameter": (10.0, 2000.0)}
 
@@ -137,11 +135,3 @@ def test_a_sample_is_drawn_and_verified(tmp_path, own_output, capsys):
     assert main(["verify", str(tmp_path / "s"), "--out", str(tmp_path / "p.csv")]) in (0, 1)
     assert (tmp_path / "p.csv").is_file()
     assert str(tmp_path / "s") in capsys.readouterr().out
-
-
-def test_help_shows_examples():
-    shown = subprocess.run(
-        [sys.executable, "-m", "anna", "--help"], capture_output=True, text=True, check=True
-    ).stdout
-    assert "examples:" in shown
-    assert "python -m anna predict" in shown

@@ -1,0 +1,211 @@
+"""The way of the notebooks as three steps in a workspace: prepare, train, judge.
+
+Each leaves in the workspace what the notebook of that name leaves there, figures aside, so that
+one can go on where the other stopped.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+
+from anna import baselines, cnmc, images, metrics, report, splits, tables
+from anna.workspace import Workspace
+
+NETWORKS = ("anna", "anna-2020")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare` has left in a workspace.
+
+    Attributes:
+        cells: With `group` and `role`.
+        pixels: uint8 (len(cells), size, size, 3) RGB.
+        settings: `size`, `crop`, `valid` and `seed`.
+    """
+
+    cells: pd.DataFrame
+    pixels: np.ndarray
+    settings: dict
+
+
+def prepare(
+    ws: Workspace,
+    *,
+    size: int = 128,
+    crop: int = images.CROP,
+    valid: float = 0.2,
+    seed: int = 0,
+    progress: bool = True,
+) -> tuple[Prepared, pd.DataFrame]:
+    """Returns what is prepared, and the problems of `anna.cnmc.verify`.
+
+    Indexes and verifies the copy of C-NMC in the input, sets aside what cannot be used, splits the
+    people, and prepares the pixels.
+
+    Args:
+        ws: Whose input holds C-NMC.
+        size: As of `anna.images.load`.
+        crop: As of `anna.images.load`.
+        valid: As of `anna.splits.assign`.
+        seed: Of the split.
+        progress: Whether to show bars.
+
+    Raises:
+        FileNotFoundError: If there is no C-NMC.
+    """
+    root = cnmc.find(ws.input)
+    if root is None:
+        raise FileNotFoundError(
+            "ANNA_INPUT must hold C-NMC, or a stand-in that `anna sample` drew. "
+            f"Received: {ws.input}"
+        )
+    cells = cnmc.index(root)
+    problems = cnmc.verify(cells, progress=progress)
+    tables.write(problems, ws.csv / "problems.csv")
+    tables.write(cells, ws.csv / "cells.csv")
+    usable = cnmc.set_aside(cells, problems)
+    split = splits.assign(usable, seed=seed, valid=valid, folder=ws.csv)
+    pixels = images.load(split, size, crop=crop, cache=ws.arrays, progress=progress)
+    tables.write(split, ws.csv / "prepared.csv")
+    settings = {"size": size, "crop": crop, "valid": valid, "seed": seed}
+    report.write_json(ws.csv / "preparation.json", settings)
+    return Prepared(split, pixels, settings), problems
+
+
+def prepared(ws: Workspace, *, progress: bool = True) -> Prepared:
+    """Returns what `prepare`, or notebook 2, has left.
+
+    Raises:
+        FileNotFoundError: If it has left nothing.
+    """
+    cnmc.find(ws.input)  # unpacks Kaggle's zip again where the disk is a new one
+    cells = tables.read(ws.csv / "prepared.csv")
+    settings = json.loads((ws.csv / "preparation.json").read_text(encoding="utf-8"))
+    pixels = images.load(
+        cells, settings["size"], crop=settings["crop"], cache=ws.arrays, progress=progress
+    )
+    return Prepared(cells, pixels, settings)
+
+
+def train(ws: Workspace, name: str, *, seed: int = 0, progress: bool = True, **options):
+    """Returns the `anna.training.Run` of a network, each by its own recipe; it goes on if stopped.
+
+    Args:
+        ws: Where `prepare` was.
+        name: Of `NETWORKS`.
+        seed: Of weights, order and augmentation.
+        progress: Whether to show bars.
+        **options: Of `anna.training.fit`, such as `epochs`, `batch_size` and `learning_rate`.
+    """
+    models, recipe, training = (_with_keras(part) for part in ("models", "recipe", "training"))
+    data = prepared(ws, progress=progress)
+    size, crop = data.settings["size"], data.settings["crop"]
+    network = models.build(name, size, crop=crop, seed=seed)
+    known = recipe.ANNA if name == "anna" else {}
+    options = {**known, **options, "seed": seed, "progress": progress}
+    return training.fit(network, data.pixels, data.cells, folder=ws.models / name, **options)
+
+
+def judge(ws: Workspace, *, resamples: int = 2000, seed: int = 0, progress: bool = True) -> dict:
+    """Returns the results of the trained networks and of size alone, written with the model card.
+
+    The threshold of each comes from the validation people; then the test set is opened.
+
+    Args:
+        ws: Where `train` was.
+        resamples: Of the bootstrap over people behind each interval.
+        seed: Of the bootstrap.
+        progress: Whether to show bars.
+
+    Raises:
+        FileNotFoundError: If no network is trained.
+        anna.splits.LeakError: If one was trained on another split.
+    """
+    models, predict, runs = (_with_keras(part) for part in ("models", "predict", "runs"))
+    data = prepared(ws, progress=progress)
+    names = [name for name in NETWORKS if best(ws, name).is_file()] or [NETWORKS[0]]
+    found = {}
+    for name in names:
+        runs.check(ws.models / name, data.cells)
+        model = models.load(best(ws, name))
+        found[name] = predict.cells(model, data.pixels, data.cells, progress=progress)
+    found["size alone"] = baselines.size_alone(data.cells)
+    by_role = {name: table.groupby("role") for name, table in found.items()}
+    threshold = {
+        name: metrics.choose_threshold(roles.get_group("valid")) for name, roles in by_role.items()
+    }
+    splits.check(data.cells)
+    tested = {name: roles.get_group("test") for name, roles in by_role.items()}
+    scores = {
+        name: metrics.evaluate(table, threshold[name], resamples=resamples, seed=seed)
+        for name, table in tested.items()
+    }
+    for name, table in found.items():
+        tables.write(table, ws.csv / f"predictions {name}.csv")
+    return report_on(ws, tested, scores, data=data)
+
+
+def report_on(
+    ws: Workspace,
+    tested: dict[str, pd.DataFrame],
+    scores: dict[str, pd.DataFrame],
+    *,
+    data: Prepared,
+) -> dict:
+    """Returns the results, written to `results.json`, and as `model_card.md`.
+
+    Args:
+        ws: Of the run.
+        tested: Predictions of test people by the network's name.
+        scores: Of `anna.metrics.evaluate` by the same names.
+        data: What was prepared.
+    """
+    made = {name: ws.models / name / "settings.json" for name in tested}
+    runs = {name: json.loads(p.read_text()) for name, p in made.items() if p.is_file()}
+    settings = {
+        "preparation": data.settings,
+        "threshold": {name: table.attrs["threshold"] for name, table in scores.items()},
+        "runs": runs,
+        "model_file": "models/anna/best.keras",
+    }
+    about = {
+        "images": len(data.cells),
+        "drawn": bool(data.cells["drawn"].any()),
+        "tested on": splits.tested_on(data.cells),
+        "split": splits.listed(data.cells),
+    }
+    results = report.results(tested, scores, settings=settings, data=about)
+    report.write_json(ws.output / "results.json", results)
+    report.write_text(ws.output / "model_card.md", report.model_card(results))
+    return results
+
+
+def best(ws: Workspace, name: str = "anna") -> Path:
+    """Returns where the trained network is, or will be."""
+    return ws.models / name / "best.keras"
+
+
+def threshold(ws: Workspace, name: str = "anna") -> float:
+    """Returns the threshold that `judge`, or notebook 4, has found.
+
+    Raises:
+        FileNotFoundError: If the network has not been tested.
+    """
+    path = ws.output / "results.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"Test the network first (`anna test`). Missing: {path}")
+    return json.loads(path.read_text(encoding="utf-8"))["settings"]["threshold"][name]
+
+
+def _with_keras(part: str) -> ModuleType:
+    """Returns a part that needs Keras, loaded only now: `prepare` does not wait for it."""
+    importlib.import_module("anna.backend")
+    return importlib.import_module(f"anna.{part}")

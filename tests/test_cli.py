@@ -1,0 +1,110 @@
+"""The command line, from a drawn sample to calls: in one process, as one way."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import anna
+from anna.cli import main
+
+COMMANDS = ("sample", "verify", "prepare", "train", "test", "predict", "export")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with input and output, on the way of which nothing has been done yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("way")
+        (folder / "input").mkdir()
+        patch.setenv("ANNA_INPUT", str(folder / "input"))
+        patch.setenv("ANNA_OUTPUT", str(folder / "output"))
+        yield folder
+
+
+def test_the_whole_way(folder, capsys):
+    source, output = folder / "input", folder / "output"
+    assert main(["sample", str(source), "--cells", "60", "--quiet"]) == 0
+    found = main(["verify", str(source), "--out", str(folder / "problems.csv"), "--quiet"])
+    assert found == (1 if len(anna.tables.read(folder / "problems.csv")) else 0)
+    assert main(["prepare", "--size", "32", "--quiet"]) == 0
+    told = json.loads((output / "csv" / "preparation.json").read_text())
+    assert told == {"size": 32, "crop": 320, "valid": 0.2, "seed": 0}
+    assert main(["train", "--epochs", "1", "--quiet"]) == 0
+    assert main(["train", "--epochs", "1", "--quiet"]) == 0
+    assert "1 epochs, 0 of them now" in capsys.readouterr().out
+    assert main(["test", "--resamples", "20", "--quiet"]) == 0
+    results = json.loads((output / "results.json").read_text())
+    assert set(results["models"]) == {"anna", "size alone"}
+    assert results["drawn"]
+    assert "Drawn cells" in (output / "model_card.md").read_text()
+    assert "weighted_f1" in capsys.readouterr().out
+    threshold = results["settings"]["threshold"]["anna"]
+
+    out = folder / "saved"
+    assert main(["export", str(out), "--trained", "--quiet"]) == 0
+    record = anna.exported.record(out)
+    assert float(record["threshold"]) == threshold
+    assert record["card"] == (output / "model_card.md").read_text()
+
+    cells = anna.tables.read(output / "csv" / "prepared.csv").query("role == 'test'")
+    table = folder / "calls.csv"
+    options = ["--trained", "--out", str(table), "--quiet"]
+    assert main(["predict", *cells["path"].head(5), *options]) == 0
+    calls = anna.tables.read(table)
+    assert (calls["call"] == "ALL").tolist() == (calls["probability"] >= threshold).tolist()
+    predicted = anna.tables.read(output / "csv" / "predictions anna.csv").set_index("name")
+    expected = predicted.loc[cells["name"].head(5), "probability"]
+    assert calls["probability"].tolist() == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["prepare", "--quiet"], "ANNA_INPUT must hold C-NMC"),
+        (["train", "--quiet"], "Missing: "),
+        (["test", "--quiet"], "Missing: "),
+        (["predict", "a.bmp", "--quiet"], "Received: a.bmp"),
+        (["export", "x.h5", "--quiet"], "Received: x.h5"),
+        (["export", "x.onnx", "--trained"], "anna test"),
+    ],
+)
+def test_what_cannot_be_done_is_exit_code_2(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    monkeypatch.setenv("ANNA_INPUT", str(tmp_path / "in"))
+    monkeypatch.setenv("ANNA_OUTPUT", str(tmp_path / "out"))
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["train", "--epochs", "many"]])
+def test_wrong_usage_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "usage: anna" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_helps_with_an_example(command, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"  anna {command}" in shown
+    assert "Exit codes: 0" in shown
+    assert "--quiet" in shown
+
+
+def test_python_m_anna_lists_the_commands():
+    done = subprocess.run(
+        [sys.executable, "-m", "anna", "--help"], capture_output=True, text=True, check=True
+    )
+    assert all(command in done.stdout for command in COMMANDS)
+    assert "examples:" in done.stdout

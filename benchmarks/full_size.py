@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -106,10 +107,16 @@ def told(rows: pd.DataFrame) -> pd.DataFrame:
 
 def taken(asked: argparse.Namespace) -> dict[str, float]:
     """Returns images, seconds and images opened of one step in this process."""
-    sys.addaudithook(_count)
-    start = time.perf_counter()
+    _listen()
+    start, before = time.perf_counter(), _OPENED[0]
     images = STEPS[asked.step](asked)
-    return {"images": images, "seconds": time.perf_counter() - start, "opened": _OPENED[0]}
+    seconds = time.perf_counter() - start
+    return {"images": images, "seconds": seconds, "opened": _OPENED[0] - before}
+
+
+@cache
+def _listen() -> None:
+    sys.addaudithook(_count)
 
 
 def _count(event: str, arguments: tuple) -> None:

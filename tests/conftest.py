@@ -31,7 +31,14 @@ def benchmark(monkeypatch):
     before = set(sys.modules)
     monkeypatch.syspath_prepend(str(REPO / "benchmarks"))
     yield importlib.import_module
-    for name in ("brain_tables", "probe_tables", "probe_features", "real_cells"):
+    for name in (
+        "brain_tables",
+        "full_size",
+        "probe_tables",
+        "probe_features",
+        "real_cells",
+        "speed",
+    ):
         if name not in before:
             sys.modules.pop(name, None)
 

@@ -1,0 +1,83 @@
+"""The measurements of speed and of full size: what they count is what happens."""
+
+import argparse
+import subprocess
+import sys
+
+import keras
+import nbformat
+import psutil
+import pytest
+
+
+@pytest.fixture
+def full_size(benchmark):
+    return benchmark("full_size")
+
+
+@pytest.fixture
+def speed(benchmark):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the plain way is measured on TensorFlow")
+    return benchmark("speed")
+
+
+def test_a_second_look_opens_no_image(full_size, sample_root, own_output):
+    asked = argparse.Namespace(folder=sample_root.parent, train_cells=48, size=32, step=None)
+    images = len(list(sample_root.rglob("*.bmp")))
+    opened = {}
+    for step in ("verify", "prepare", "again"):
+        asked.step = step
+        found = full_size.taken(asked)
+        assert found["images"] == images
+        opened[step] = found["opened"]
+    assert opened == {"verify": images, "prepare": images, "again": 0}
+
+
+def test_peak_memory_is_that_of_the_process(full_size, tmp_path):
+    code = "import time; held = bytearray(300_000_000); held[::4096] = bytes(len(held[::4096]))"
+    process = subprocess.Popen([sys.executable, "-c", f"{code}; time.sleep(1)"])
+    peak = full_size.watched(psutil.Process(process.pid))
+    process.wait()
+    assert 300e6 < peak < 400e6
+
+
+def test_two_ways_take_turns(speed):
+    order = []
+    ours, plain = iter([4.0, 9.0, 8.0]), iter([2.0, 3.0, 8.0])
+    found = speed.in_turns(
+        lambda: order.append("ours") or next(ours), lambda: order.append("plain") or next(plain), 3
+    )
+    assert order == ["ours", "plain"] * 3
+    assert found == {"ours": 8.0, "plain": 3.0, "ratio": 2.0}
+
+
+def test_preparation_is_measured_on_files(speed, monkeypatch, sample_root, own_output):
+    monkeypatch.setenv("ANNA_INPUT", str(sample_root))
+    row = speed.preparation(argparse.Namespace(images=12, size=32, rounds=1))
+    assert row["ours"] > 0
+    assert row["ratio"] == pytest.approx(row["ours"] / row["plain"])
+
+
+def test_operations_are_those_of_a_convolution(speed):
+    image = keras.Input((16, 16, 3), dtype="uint8")
+    x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(
+        keras.layers.Rescaling(1.0)(image)
+    )
+    expected = 2 * 16 * 16 * 9 * 3 * 4
+    assert speed._operations(keras.Model(image, x)) == pytest.approx(expected, rel=0.1)
+
+
+def test_the_slowest_cells_of_executed_notebooks(speed, tmp_path):
+    notebook = nbformat.v4.new_notebook()
+    for number, seconds in enumerate((1, 5)):
+        cell = nbformat.v4.new_code_cell(f"step_{number}()\nmore")
+        cell.metadata["execution"] = {
+            "iopub.execute_input": "2026-01-01T00:00:00Z",
+            "shell.execute_reply": f"2026-01-01T00:00:0{seconds}Z",
+        }
+        notebook.cells.append(cell)
+    nbformat.write(notebook, tmp_path / "1_eda.ipynb")
+    found = speed.slowest_cells(tmp_path)
+    assert found.to_dict("records")[0] == {"notebook": "1_eda", "seconds": 5, "cell": "step_1()"}
+    assert len(found) == 2

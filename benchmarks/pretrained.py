@@ -110,13 +110,15 @@ ImageNet, whose photographs show no cells.
 
 ## Recipe
 
-Made by `make pretrained`, which is exact: nothing is drawn at random. {recipe["size"]} pixels show
-the central {recipe["crop"]} of a file. The backbone sees each cell as it is and with its stain
+Made by `make pretrained`; how the cells are disturbed below is drawn from a fixed seed.
+{recipe["size"]} pixels show the central {recipe["crop"]} of a file. The backbone sees each cell as it
+is and with its stain
 centred, the mean of each channel a grey of {anna.probe.GREY}. The probe reads
 {", ".join(recipe["levels"])}, each averaged over the cell, and is a logistic regression with
 C = {recipe["strength"]:g}, classes alike, people by the square root of their cells; to go by what
-differs between people of one class costs more (alike = {anna.probe.PEOPLE:g}). The log-odds by the
-cell's size alone are added.
+differs between people of one class costs more (alike = {anna.probe.PEOPLE:g}), and so does what
+changes when a file is compressed (JPEG of quality 60 to 95), blurred (0.5 to 2 pixels) or turned in
+hue (up to 6 %; steady = {anna.probe.STEADY:g}). The log-odds by the cell's size alone are added.
 C and the temperature were found on people whom the probes that judged them had not seen; for the
 temperature each person counts alike.
 
@@ -135,16 +137,16 @@ So read a call with care. People of whom fewer than half the cells were judged r
 ## Limits
 
 - {people[0]} healthy people taught it. Whether another looks like one of them is luck.
-- It reads colour and fine grain. Another hue of the stain, blur and a JPEG of quality 75 cost it
-  much (robustness table of the README); light and pose do not.
+- It reads colour and fine grain. It was taught to bear some blur, compression and turn of hue, and
+  was tested on the same kinds (robustness table of the README), on no others.
   Whether that colour is the disease's or the laboratory's cannot be told from one collection.
 - One collection, one stain, one way of cutting cells out: each cell centred on black, at C-NMC's
   magnification, the central {recipe["crop"]} pixels of a 450-pixel image.
 - No age, sex or origin of the people is known, so fairness cannot be examined.
 - Of a person unlike those who taught it, the probabilities are too sure: see the expected
   calibration error. They suppose that ALL and HEM are equally likely.
-- Resolution, levels, sights, the weight of size, the penalty on people and the kind of calibration
-  were chosen with the scores of these people in sight; this flatters the scores.
+- Resolution, levels, sights, the weight of size, both penalties and the kind of calibration were
+  chosen with the scores of these people in sight; this flatters the scores.
 """
 
 

@@ -27,7 +27,7 @@ import anna
 from anna import plots
 
 FINE = 64  # channels of the first two levels
-UNSTEADY = {"steady": 0.0}
+FREE = {"people": {"alike": 0.0}, "disturbance": {"steady": 0.0}}  # without a penalty
 
 
 def main() -> None:
@@ -43,12 +43,13 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     seen = probe_features.seen(cells)
     said = probe_tables.judge(seen, cells)
     found, known = probe_tables.unseen(said, cells)
-    methods = _methods(cells, seen, found, known)
+    free = {name: probe_tables.judge(seen, cells, **options) for name, options in FREE.items()}
+    methods = _methods(cells, seen, found, known, free)
     own = dict(methods.set_index("method").loc["anna, probe"])
     yield "methods", methods
     yield "people", anna.metrics.by_subject(found.assign(drawn=False), 0.5)
     yield "calibration", _calibration(cells, said, known, own["ece"])
-    yield "ingredients", _ingredients(cells, seen, own)
+    yield "ingredients", _ingredients(cells, seen, own, free)
     some = cells.iloc[::EVERY].reset_index(drop=True)
     pixels = anna.images.load(cells, size=SIZE, cache=anna.Workspace.locate().arrays)[::EVERY]
     yield "robustness", _robustness(cells, seen, known, some, pixels)
@@ -56,16 +57,17 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "deletion", brain_trust.deletion(some, pixels, networks, name="probe", count=8)
 
 
-def _methods(cells: pd.DataFrame, seen: Seen, found: pd.DataFrame, known: dict) -> pd.DataFrame:
+def _methods(
+    cells: pd.DataFrame, seen: Seen, found: pd.DataFrame, known: dict, free: dict[str, dict]
+) -> pd.DataFrame:
     """Returns the scores of what needs no network, and of the probe in both ways of judging."""
     judged = brain_tables.baselines(cells) | {
         "anna, probe": found,
         "anna, probe, each person left out": probe_tables.one_by_one(seen, cells, known),
     }
-    for name, options in (("people", {"alike": 0.0}), ("disturbance", UNSTEADY)):
-        free = probe_tables.unseen(probe_tables.judge(seen, cells, **options), cells)[1]
+    for name, said in free.items():
         judged[f"the same without the penalty on {name}"] = probe_tables.one_by_one(
-            seen, cells, free, **options
+            seen, cells, probe_tables.unseen(said, cells)[1], **FREE[name]
         )
     rows = {name: brain_tables.row(each, cells) for name, each in judged.items()}
     return pd.DataFrame(rows).T.rename_axis("method").reset_index()
@@ -80,7 +82,7 @@ def _calibration(cells: pd.DataFrame, said: dict, known: dict, after: float) -> 
     return probe_tables.settings(known, plain["ece"], after)
 
 
-def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict) -> pd.DataFrame:
+def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, free: dict[str, dict]) -> pd.DataFrame:
     """Returns the scores with each ingredient left out or another in its place."""
     half = seen.views.shape[-1] // 2
     fine = np.r_[0:FINE, half : half + FINE]
@@ -88,18 +90,18 @@ def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict) -> pd.DataFrame:
     flat[..., -1] = 0  # says nothing
     scratch = probe_features.read(cells, kind="scratch", views=1)
     others = {
-        "with one view of two": (Seen(seen.views[:1], seen.changes), {}),
-        "without centring the stain": (seen.without(np.arange(half, 2 * half)), {}),
-        "with the centred stain alone": (seen.without(np.arange(half)), {}),
-        "without the term for size": (Seen(flat, seen.changes), {}),
-        "without the penalty on people": (seen, {"alike": 0.0}),
-        "without the penalty on disturbance": (seen, UNSTEADY),
-        "without the two fine levels": (seen.without(fine), {}),
-        "backbone from scratch, one view": (Seen(scratch, seen.changes), UNSTEADY),
+        "with one view of two": Seen(seen.views[:1], seen.changes),
+        "without centring the stain": seen.without(np.arange(half, 2 * half)),
+        "with the centred stain alone": seen.without(np.arange(half)),
+        "without the term for size": Seen(flat, seen.changes),
+        "without the two fine levels": seen.without(fine),
+        "backbone from scratch, one view": Seen(scratch, np.zeros_like(seen.changes)),
     }
+    said = {f"without the penalty on {name}": each for name, each in free.items()}
+    said |= {name: probe_tables.judge(each, cells) for name, each in others.items()}
     rows = {"anna, probe": own}
-    for name, (each, options) in others.items():
-        judged, _ = probe_tables.unseen(probe_tables.judge(each, cells, **options), cells)
+    for name, each in said.items():
+        judged, _ = probe_tables.unseen(each, cells)
         rows[name] = brain_tables.row(judged, cells, resamples=0)
     table = pd.DataFrame(rows).T.drop(columns=["low", "high"])
     for name, gain in (("weighted_f1", "lost F1"), ("mean AUC", "lost AUC")):
@@ -114,7 +116,7 @@ def _robustness(
 
     One view each. Saves a figure of the first.
     """
-    ways = {"with": {}, "without": UNSTEADY}
+    ways = {"with": {}, "without": FREE["disturbance"]}
     sweeps = {
         name: anna.robustness.sweep(_judge(cells, seen, known, options), pixels, some, 0.5)
         for name, options in ways.items()

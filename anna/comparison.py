@@ -94,7 +94,7 @@ def shown(table: pd.DataFrame, rows: Mapping[str, str] = ROWS) -> pd.DataFrame:
         own = table[table["run"] == run].set_index("metric").loc[list(rows)]
         wide[run] = [metrics.describe(row) for _, row in own.iterrows()]
         if own["difference"].notna().any():
-            wide[f"{run}, difference"] = [_signed(row) for _, row in own.iterrows()]
+            wide[f"{run}, difference"] = [paired.signed(row) for _, row in own.iterrows()]
     return pd.DataFrame(wide)
 
 
@@ -153,10 +153,10 @@ def _same_cells(
     """Returns the predictions on the cells tested in all runs, in one order, and what to mind."""
     if len({run.results["drawn"] for run in runs}) > 1:
         kinds = {n: "drawn" if r.results["drawn"] else "real" for n, r in zip(names, runs)}  # noqa: B905
-        raise ValueError(f"Runs on drawn and on real cells have nothing in common. Received: {kinds}")
-    found = [
-        run.tested(model).set_index("name") for run, model in zip(runs, models, strict=True)
-    ]
+        raise ValueError(
+            f"Runs on drawn and on real cells have nothing in common. Received: {kinds}"
+        )
+    found = [run.tested(model).set_index("name") for run, model in zip(runs, models, strict=True)]
     for name, table in zip(names, found, strict=True):
         if table.index.has_duplicates:
             twice = table.index[table.index.duplicated()][0]
@@ -216,12 +216,3 @@ def _flat(values: Mapping, before: str = "") -> dict:
         name = f"{before}{key}"
         found |= _flat(value, f"{name}, ") if isinstance(value, Mapping) else {name: value}
     return found
-
-
-def _signed(row: pd.Series) -> str:
-    if pd.isna(row["difference"]):
-        return "–"
-    text = f"{row['difference']:+.3f}"
-    if pd.isna(row["difference_low"]):
-        return text
-    return f"{text} [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]"

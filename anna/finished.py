@@ -54,7 +54,7 @@ class Finished:
         for metric, value in scores.items():
             kept = told["scores"][metric]["value"]
             kept = np.nan if kept is None else kept
-            if not np.isclose(value, kept, rtol=0, atol=1e-6, equal_nan=True):
+            if not np.isclose(value, kept, rtol=0, atol=1e-4, equal_nan=True):
                 raise ValueError(
                     f"{path} must be of the same run as results.json; run notebook 4 again. "
                     f"Received: {metric} {value:.4f}, in results.json {kept:.4f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -55,10 +56,11 @@ pre { background: #8881; overflow-x: auto; padding: .6rem .8rem; }
   :root { color-scheme: light; }
   body { font-size: 9.5pt; margin: 0; max-width: none; padding: 0; }
   a { color: inherit; }
-  h2, h3, figcaption { break-after: avoid; }
+  h2, h3 { break-after: avoid; }
   h2 { margin-top: 1.4rem; }
-  figure, tr, .notice { break-inside: avoid; }
-  figure img { max-height: 118mm; max-width: 100%; width: auto; }
+  figure, tr, .notice, .together { break-inside: avoid; }
+  figcaption { font-size: 8pt; }
+  figure img { max-height: 100mm; max-width: 100%; width: auto; }
   thead { display: table-header-group; }
   th { position: static; }
   .wide { overflow: visible; }
@@ -150,12 +152,26 @@ def part(anchor: str, title: str, *content: str) -> str:
     held = [each for each in content if each]
     if not held:
         return ""
-    return f'<h3 id="{anchor}">{html.escape(title)}</h3>\n' + "\n".join(held)
+    head = f'<h3 id="{anchor}">{html.escape(title)}</h3>\n{held[0]}'
+    return "\n".join([f'<div class="together">{head}</div>', *held[1:]])
 
 
 def section(anchor: str, title: str, *content: str) -> str:
     """Returns a chapter of a page that can be linked to; empty if all its content is."""
-    return part(anchor, title, *content).replace("<h3", "<h2", 1).replace("</h3>", "</h2>", 1)
+    held = [each for each in content if each]
+    head = f'<h2 id="{anchor}">{html.escape(title)}</h2>'
+    return "\n".join([head, *held]) if held else ""
+
+
+def anchors(page: str) -> set[str]:
+    """Returns the ids of a page, those that a link can lead to."""
+    return set(re.findall(r'\sid="([^"]+)"', page))
+
+
+def without_dead_links(page: str) -> str:
+    """Returns a page whose links to parts that it lacks are plain text."""
+    there = anchors(page)
+    return re.sub(r'<a href="#([^"]+)">(.*?)</a>', lambda m: m[0] if m[1] in there else m[2], page)
 
 
 def link(anchor: str) -> str:
@@ -174,7 +190,7 @@ def _text(value: object) -> str:
 def _is_number(value: object) -> bool:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return True
-    return isinstance(value, str) and value[:1].isdigit() and value.endswith("]")
+    return isinstance(value, str) and bool(re.fullmatch(r"[+-]?[\d.]+ \[.*\]", value))
 
 
 def _kind(number: bool) -> str:

@@ -65,6 +65,16 @@ def differences(
     ]
 
 
+def signed(row: pd.Series) -> str:
+    """Returns the difference in a row of `differences` as text, "+0.012 [-0.03, +0.05]"."""
+    if pd.isna(row["difference"]):
+        return "–"
+    text = f"{row['difference']:+.3f}"
+    if pd.isna(row["difference_low"]):
+        return text
+    return f"{text} [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]"
+
+
 def _draws(table: pd.DataFrame, threshold: float, resamples: int, seed: int) -> pd.DataFrame:
     """Returns each score (column) of each resample (row); the same people for the same seed."""
     people = table.groupby("group")["label"].mean().round()

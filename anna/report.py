@@ -41,9 +41,9 @@ def results(
 ) -> dict:
     """Returns all there is to say of a run, of plain values only, ready for `write_json`.
 
-    Its form is that of `anna/schema/results.json`. Keys: schema_version, made (UTC), drawn, note, versions, hardware, settings, data, and models: for each its
-    threshold, cells, people, left_out, level, resamples, scores (value, low, high), confusion,
-    subjects and calibration.
+    Its form is that of `anna/schema/results.json`. Keys: schema_version, made (UTC), drawn, note,
+    versions, hardware, settings, data, and models: for each its threshold, cells, people, left_out,
+    level, resamples, scores (value, low, high), confusion, subjects and calibration.
 
     Args:
         found: predictions by the model's name.

@@ -16,8 +16,8 @@ def everyone(*, seed=0, skill=1.2, drawn=False):
     for place, (role, people) in enumerate(PEOPLE.items()):
         part = predictions(people, (5, 12), seed=10 * place, role=role, drawn=drawn)
         for column in ("subject", "group"):
-            part[column] = role[0] + part[column]
-        part["name"] = role[0] + part["name"] + ".bmp"
+            part[column] = role[-1] + part[column]
+        part["name"] = role[-1] + part["name"] + ".bmp"
         parts.append(part)
     found = pd.concat(parts, ignore_index=True)
     noise = np.random.default_rng(seed).normal(0, 2 / skill, len(found))
@@ -61,7 +61,7 @@ def facts_of(found, folder):
     disk.write(prepared, folder / "csv" / "prepared.csv")
     diameter = np.random.default_rng(0).normal(200, 20, len(found)) + 20 * found["label"]
     facts = pd.DataFrame({"path": paths, "diameter": diameter.astype(float)})
-    facts["pixel_hash"] = [f"hash{row}" for row in range(len(facts))]
+    facts["pixel_hash"] = "hash of " + found["name"]
     disk.write(facts, folder / "csv" / "facts.csv")
     problems = pd.DataFrame({"path": paths[:2], "problem": "identical pixels", "detail": ""})
     disk.write(problems, folder / "csv" / "problems.csv")

@@ -16,6 +16,7 @@ from anna.card import DRAWN, ROWS
 from anna.finished import Finished
 from anna.report import write_text
 
+_WIDE = "body { max-width: 72rem; } @media print { body { max-width: none; } }"
 _ADDED = {"difference", "difference_low", "difference_high"}
 
 
@@ -131,7 +132,7 @@ def write_page(path: str | Path, table: pd.DataFrame) -> Path:
             markup.section("settings", "Settings in which they differ", unlike),
         ]
     )
-    return write_text(path, markup.document("ANNa: runs", body, style=markup.DOCUMENT))
+    return write_text(path, markup.document("ANNa: runs", body, style=markup.DOCUMENT + _WIDE))
 
 
 def _names(runs: Sequence[Finished], models: Sequence[str]) -> list[str]:

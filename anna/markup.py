@@ -36,14 +36,14 @@ nav ol { columns: 3 14rem; padding-left: 1.4rem; }
 .notice { border-left: .4rem solid #d55e00; background: #d55e0018; padding: .6rem 1rem;
   margin: 1rem 0; }
 .wide { overflow-x: auto; margin: .6rem 0 1rem; }
-.wide table { font-size: .9rem; }
+.wide table { font-size: .9rem; min-width: 55%; width: auto; }
 th { vertical-align: bottom; }
 th.number { text-align: right; }
 td { vertical-align: top; }
 td.number { white-space: nowrap; }
 figure { margin: 1.2rem 0; }
 figure img { background: white; border-radius: 6px; display: block; height: auto;
-  max-width: 100%; }
+  max-height: 34rem; max-width: 100%; }
 figcaption { color: light-dark(#555, #aaa); font-size: .88rem; margin-top: .3rem; }
 code { font-size: .9em; overflow-wrap: anywhere; }
 pre { background: #8881; overflow-x: auto; padding: .6rem .8rem; }
@@ -180,8 +180,11 @@ def link(anchor: str) -> str:
 
 
 def _text(value: object) -> str:
+    """Returns a value of a cell as HTML; no line ends within the brackets of an interval."""
     if isinstance(value, str):
-        return html.escape(value)
+        return html.escape(
+            value.replace(", ", ",\N{NO-BREAK SPACE}") if _is_number(value) else value
+        )
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return html.escape(show(value))

@@ -17,7 +17,8 @@ FAILURES = (
 )
 BY_PART = (
     "The main model at its threshold on each part, without intervals. Those who taught flatter it; "
-    "those who validated chose its threshold. The gap to the test is what it learnt by heart."
+    "those who validated chose its threshold. What is better there than in the test may be learnt "
+    "by heart."
 )
 EVIDENCE = (
     "Red speaks for ALL, blue for HEM, on cells called right and wrong. But for the term of size, "

@@ -182,9 +182,8 @@ def link(anchor: str) -> str:
 def _text(value: object) -> str:
     """Returns a value of a cell as HTML; no line ends within the brackets of an interval."""
     if isinstance(value, str):
-        return html.escape(
-            value.replace(", ", ",\N{NO-BREAK SPACE}") if _is_number(value) else value
-        )
+        kept = value.replace(", ", ",\N{NO-BREAK SPACE}") if _is_number(value) else value
+        return html.escape(kept)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return html.escape(show(value))

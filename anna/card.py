@@ -78,6 +78,30 @@ def model_card(results: dict) -> str:
     return f"# Model card: ANNa\n\n{notice}{body}\n"
 
 
+def card_values(results: dict) -> dict:
+    """Returns the model card for machines, of the form of `anna/schema/model_card.json`.
+
+    Args:
+        results: What `report.results` returned, or its JSON.
+    """
+    kept = ("schema_version", "made", "drawn", "note", "versions")
+    judged = ("threshold", "cells", "people", "level", "resamples")
+    models = {
+        name: {key: model[key] for key in judged}
+        | {"scores": {metric: model["scores"][metric] for metric in ROWS}}
+        for name, model in results["models"].items()
+    }
+    return {key: results[key] for key in kept} | {
+        "name": "ANNa",
+        "intended_use": INTENDED.replace("**", ""),
+        "source": (STAND_IN if results["drawn"] else SOURCE).replace("**", ""),
+        "split": SPLIT,
+        "limits": list(LIMITS),
+        "model_file": results["settings"].get("model_file", "model.keras"),
+        "models": models,
+    }
+
+
 def table(rows: Sequence[Mapping], columns: Sequence[str] | None = None) -> str:
     """Returns rows as a Markdown table."""
     columns = columns or list(rows[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
-from anna import images, predict
+from anna import images, markup, predict
 from anna.checks import CLASSES
 from anna.models import crop_of
 from anna.report import write_text
@@ -23,19 +22,10 @@ SIDE = 160  # of a picture, in pixels of the page
 MOST = 1000  # cells with pictures; more make a page that no browser likes
 _HEAD = ("cell", "evidence", "file", "probability of ALL", "call", "warning")
 _STYLE = f"""
-:root {{ color-scheme: light dark; }}
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
-  padding: 0 1rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th {{ cursor: pointer; text-align: left; white-space: nowrap; position: sticky; top: 0;
-  background: Canvas; }}
-th, td {{ padding: .4rem .6rem; border-bottom: 1px solid #8884; vertical-align: middle; }}
+th {{ cursor: pointer; white-space: nowrap; position: sticky; top: 0; }}
 td img {{ width: {SIDE // 2}px; height: {SIDE // 2}px; display: block; }}
 td img:hover {{ width: {SIDE}px; height: {SIDE}px; }}
-td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
 td.file {{ overflow-wrap: anywhere; min-width: 14rem; }}
-.ALL {{ color: #b2182b; font-weight: 600; }} .HEM {{ color: #2166ac; font-weight: 600; }}
-@media (prefers-color-scheme: dark) {{ .ALL {{ color: #f4a582; }} .HEM {{ color: #92c5de; }} }}
 """
 _SORT = """
 for (const [column, head] of [...document.querySelectorAll("th")].entries()) {
@@ -114,8 +104,7 @@ def _pictures(model: keras.Model, row: dict, crop: int) -> tuple[str, str]:
 def _img(image: np.ndarray, name: str) -> str:
     kept = io.BytesIO()
     Image.fromarray(image).resize((SIDE, SIDE)).save(kept, "WEBP", quality=80)
-    data = base64.b64encode(kept.getvalue()).decode()
-    return f'<img alt="{name}" loading="lazy" src="data:image/webp;base64,{data}">'
+    return markup.picture(kept.getvalue(), "webp", name)
 
 
 def _row(row: dict, cell: str, evidence: str) -> str:
@@ -142,14 +131,11 @@ def _page(calls: pd.DataFrame, lines: list[str]) -> str:
     warned = f"{(calls['warning'] != '').sum():,} with a warning"
     left = len(calls) - len(lines)
     more = f" The {left:,} least likely are left out here." if left else ""
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>ANNa: calls</title>
-<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>
-<h1>ANNa: {len(calls):,} cells</h1>
+    body = f"""<h1>ANNa: {len(calls):,} cells</h1>
 <p>{told}, {calls["problem"].notna().sum():,} not judged, {warned}.{more}
 Evidence: red speaks for ALL, blue against it. A click on a column's head sorts by it.</p>
 <p><strong>For research and teaching. Not for diagnosis.</strong></p>
 <table><thead><tr>{heads}</tr></thead><tbody>
 {chr(10).join(lines)}
-</tbody></table><script>{_SORT}</script></body></html>
-"""
+</tbody></table>"""
+    return markup.document("ANNa: calls", body, style=_STYLE, script=_SORT)

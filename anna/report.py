@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from anna import metrics
-from anna.card import DRAWN, model_card
+from anna import metrics, schemas
+from anna.card import DRAWN, card_values, model_card
 from anna.patience import patiently
 from anna.workspace import write_whole
 
-__all__ = ["model_card", "results", "versions", "write_json", "write_text"]
+__all__ = ["card_values", "model_card", "results", "versions", "write_json", "write_text"]
 
 PACKAGES = (
     "anna-leukemia",
@@ -42,9 +42,9 @@ def results(
 ) -> dict:
     """Returns all there is to say of a run, of plain values only, ready for `write_json`.
 
-    Keys: made (UTC), drawn, note, versions, hardware, settings, data, and models: for each its
-    threshold, cells, people, left_out, level, resamples, scores (value, low, high), confusion,
-    subjects and calibration.
+    Its form is that of `anna/schema/results.json`. Keys: schema_version, made (UTC), drawn, note,
+    versions, hardware, settings, data, and models: for each its threshold, cells, people, left_out,
+    level, resamples, scores (value, low, high), confusion, subjects and calibration.
 
     Args:
         found: predictions by the model's name.
@@ -64,6 +64,7 @@ def results(
     drawn = any("drawn" in table and bool(table["drawn"].any()) for table in found.values())
     return plain(
         {
+            "schema_version": schemas.VERSION,
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "drawn": drawn,
             "note": DRAWN if drawn else None,

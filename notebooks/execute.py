@@ -177,7 +177,9 @@ def made(output: Path) -> list[str]:
     """Returns the paths worth opening: pages, results and the folders of the rest."""
     pages = sorted((output / "notebooks").glob("*.html"))
     results = [
-        output / name for name in ("results.json", "model_card.md") if (output / name).exists()
+        output / name
+        for name in ("results.json", "model_card.md", "report.html")
+        if (output / name).exists()
     ]
     folders = [output / name for name in ("viz", "csv", "models") if (output / name).is_dir()]
     counted = [

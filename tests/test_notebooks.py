@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from pages import check_page
 
 import anna
 
@@ -60,6 +61,9 @@ def test_all_four_run_on_the_sample_and_again_without_redoing_work(tmp_path):
     assert results["drawn"] is True
     assert set(results["models"]) == {"anna-2020", "anna", "size alone"}
     assert "not real" in (output / "model_card.md").read_text()
+    for each in ("results", "model_card"):
+        anna.schemas.read(output / f"{each}.json", each)
+    assert "Drawn cells, not real" in check_page(output / "report.html")
     check_results(output, results)
     kept = {path: path.stat().st_mtime_ns for path in work_of(output)}
     assert len(kept) >= 8

@@ -1,0 +1,93 @@
+"""What a run has left in its output folder: results.json and its predictions, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from anna import metrics, schemas, tables
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that has been tested.
+
+    Attributes:
+        folder: Its output folder.
+        results: The content of results.json.
+    """
+
+    folder: Path
+    results: dict
+
+    @property
+    def main(self) -> str:
+        """The model that the run is about: `anna`, or the first one."""
+        names = list(self.results["models"])
+        return "anna" if "anna" in names else names[0]
+
+    def model(self, name: str) -> dict:
+        """Returns what results.json says of a model.
+
+        Raises:
+            ValueError: The run has no such model.
+        """
+        if name not in self.results["models"]:
+            known = list(self.results["models"])
+            raise ValueError(f"{self.folder} must hold one of the models {known}. Received: {name}")
+        return self.results["models"][name]
+
+    def predictions(self, name: str) -> pd.DataFrame:
+        """Returns a model's predictions on all cells, checked against results.json.
+
+        Raises:
+            FileNotFoundError: They are not there.
+            ValueError: They do not give the scores of results.json.
+        """
+        path = self.folder / "csv" / f"predictions {name}.csv"
+        told, found = self.model(name), tables.read(path)
+        test = found[found["role"] == "test"]
+        scores = metrics.evaluate(test, told["threshold"], resamples=0)["value"]
+        for metric, value in scores.items():
+            kept = told["scores"][metric]["value"]
+            kept = np.nan if kept is None else kept
+            if not np.isclose(value, kept, rtol=0, atol=1e-4, equal_nan=True):
+                raise ValueError(
+                    f"{path} must be of the same run as results.json; run notebook 4 again. "
+                    f"Received: {metric} {value:.4f}, in results.json {kept:.4f}"
+                )
+        return found
+
+    def tested(self, name: str) -> pd.DataFrame:
+        """Returns a model's predictions on the cells of the test people that were scored."""
+        found = self.predictions(name)
+        scored = found["label"].notna() & found["probability"].notna()
+        return found[(found["role"] == "test") & scored].reset_index(drop=True)
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Returns a table of the folder csv, or None if it is not there."""
+        path = self.folder / "csv" / f"{name}.csv"
+        return tables.read(path) if path.is_file() else None
+
+    def pixel_hashes(self) -> pd.Series | None:
+        """Returns a hash of each tested image's pixels by its name, or None if none was kept."""
+        prepared, facts = self.table("prepared"), self.table("facts")
+        if prepared is None or facts is None:
+            return None
+        test = prepared[prepared["role"] == "test"]
+        hashes = facts.drop_duplicates("path").set_index("path")["pixel_hash"]
+        return test.set_index("name")["path"].map(hashes)
+
+
+def read(folder: str | Path) -> Finished:
+    """Returns the run that notebook 4 has left in an output folder.
+
+    Raises:
+        FileNotFoundError: There is no results.json.
+        ValueError: It does not fit its schema.
+    """
+    folder = Path(folder)
+    return Finished(folder, schemas.read(folder / "results.json", "results"))

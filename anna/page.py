@@ -22,7 +22,7 @@ from anna.report import write_text
 SIDE = 160  # of a picture, in pixels of the page
 MOST = 1000  # cells with pictures; more make a page that no browser likes
 _HEAD = ("cell", "evidence", "file", "probability of ALL", "call", "warning")
-_STYLE = f"""
+STYLE = f"""
 :root {{ color-scheme: light dark; }}
 body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
   padding: 0 1rem; }}
@@ -37,7 +37,7 @@ td.file {{ overflow-wrap: anywhere; min-width: 14rem; }}
 .ALL {{ color: #b2182b; font-weight: 600; }} .HEM {{ color: #2166ac; font-weight: 600; }}
 @media (prefers-color-scheme: dark) {{ .ALL {{ color: #f4a582; }} .HEM {{ color: #92c5de; }} }}
 """
-_SORT = """
+SORT = """
 for (const [column, head] of [...document.querySelectorAll("th")].entries()) {
   head.tabIndex = 0;
   head.onclick = () => {
@@ -108,10 +108,11 @@ def _pictures(model: keras.Model, row: dict, crop: int) -> tuple[str, str]:
     image = images.read(row["path"], model.input_shape[1], crop=crop)
     maps = predict.maps(model, image[None])
     seen = overlay(image, maps["mask"][0], maps["evidence"][0])
-    return _img(image, "cell"), _img(seen, "evidence")
+    return picture(image, "cell"), picture(seen, "evidence")
 
 
-def _img(image: np.ndarray, name: str) -> str:
+def picture(image: np.ndarray, name: str) -> str:
+    """Returns the image as HTML that needs no other file."""
     kept = io.BytesIO()
     Image.fromarray(image).resize((SIDE, SIDE)).save(kept, "WEBP", quality=80)
     data = base64.b64encode(kept.getvalue()).decode()
@@ -144,12 +145,12 @@ def _page(calls: pd.DataFrame, lines: list[str]) -> str:
     more = f" The {left:,} least likely are left out here." if left else ""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>ANNa: calls</title>
-<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>
+<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>
 <h1>ANNa: {len(calls):,} cells</h1>
 <p>{told}, {calls["problem"].notna().sum():,} not judged, {warned}.{more}
 Evidence: red speaks for ALL, blue against it. A click on a column's head sorts by it.</p>
 <p><strong>For research and teaching. Not for diagnosis.</strong></p>
 <table><thead><tr>{heads}</tr></thead><tbody>
 {chr(10).join(lines)}
-</tbody></table><script>{_SORT}</script></body></html>
+</tbody></table><script>{SORT}</script></body></html>
 """

@@ -131,9 +131,8 @@ def files(
         progress: Whether to show a bar.
     """
     crop = crop or crop_of(model)
-    listed = [file for path in paths for file in _listed(Path(path))]
     rows, waiting = [], []
-    for path in tqdm(listed, "judging files", unit="file", disable=not progress):
+    for path in tqdm(listed(paths), "judging files", unit="file", disable=not progress):
         row = {"path": str(path), "probability": np.nan, "problem": None}
         rows.append(row)
         try:
@@ -144,6 +143,11 @@ def files(
             _judge(model, waiting, batch_size)
     _judge(model, waiting, batch_size)
     return pd.DataFrame(rows, columns=["path", "probability", "problem"])
+
+
+def listed(paths: Iterable[str | os.PathLike]) -> list[Path]:
+    """Returns the files, and of each folder all images below it, sorted."""
+    return [file for path in paths for file in _listed(Path(path))]
 
 
 def _listed(path: Path) -> Iterator[Path]:

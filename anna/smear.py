@@ -1,10 +1,8 @@
 """Nucleated cells in a field of a smear: where each of them is, and it alone on black.
 
-Two ways find what is nucleus and what is cytoplasm: thresholds of the optical density, which know
-nothing but that a nucleus takes away red light and a red cell takes away green and blue, or the
-U-Net of `anna.segment`. What touches is then parted where it is narrow, by a watershed of the
-distance to the edge: Meyer, Signal Processing 38 (1994) 113, doi 10.1016/0165-1684(94)90060-4; a
-narrow place is one whose depth falls below a share of the depth on both sides.
+Two ways tell nucleus and cytoplasm from the rest: thresholds of the optical density, which know
+that a nucleus is dark and that a red cell takes away less red light than green, or the U-Net of
+`anna.segment`. `anna.parting` then tells cell from cell.
 """
 
 from __future__ import annotations
@@ -14,20 +12,13 @@ import keras
 import numpy as np
 
 from anna import images
+from anna.parting import REACH, SHRINK, disc, filled, parted
 
-SHRINK = 4  # pixels of C-NMC for one of the picture that cells are looked for in
-NARROW = 0.8  # of the depth on both sides; what is narrower parts two nuclei
-# Pixels of C-NMC, whose cells are 120 to 330 wide.
-SMALLEST = 70  # diameter of the least nucleus
-LOBE = 125  # of the largest piece that may be a mere lobe of the nucleus beside it
-LARGEST = 330  # of the circle around all lobes of a nucleus
-GAP = 60  # between two lobes, at most
-REACH = 80  # that cytoplasm reaches beyond its nucleus, at most
+WHITE = 235  # of a background, as a network sees it
 # Optical densities: of red plus half of green, and in red.
 NUCLEUS = 0.8  # the least of a nucleus
 PALE = 0.1  # the least of cytoplasm
 BLUE = 0.5  # the least density in red for that in green of cytoplasm; less is a red cell
-WITHIN = 0.85  # share of the hull of two nuclei that cytoplasm fills, if they are of one cell
 
 
 def find(
@@ -47,17 +38,20 @@ def find(
     Raises:
         ValueError: If the scale is not positive, or the image has no three channels of bytes.
     """
-    if not scale > 0:
-        raise ValueError(f"The scale must be above 0. Received: scale={scale}")
+    require_scale(scale)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(
-            f"An RGB image of bytes is needed. Received: {image.dtype} {image.shape}"
-        )
+        raise ValueError(f"An RGB image of bytes is needed. Received: {image.dtype} {image.shape}")
     size = [max(round(side * scale / SHRINK), 1) for side in image.shape[1::-1]]
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     mask = thresholds(small) if segmenter is None else by_network(segmenter, small)
     labels = parted(mask)
     return _numbered(_enlarged(labels, image.shape[:2]))
+
+
+def require_scale(scale: float) -> None:
+    """Raises ValueError, naming the value, unless it is above 0."""
+    if not scale > 0:
+        raise ValueError(f"The scale must be above 0. Received: scale={scale}")
 
 
 def density(image: np.ndarray) -> np.ndarray:
@@ -68,10 +62,21 @@ def density(image: np.ndarray) -> np.ndarray:
     Args:
         image: uint8 (h, w, 3) RGB.
     """
-    light = image.astype(np.float32)
-    green = light[..., 1]
-    background = np.median(light[green >= np.quantile(green, 0.75)], axis=0)
-    return -np.log((light + 1) / (background + 1))
+    return -np.log((image.astype(np.float32) + 1) / (_background(image) + 1))
+
+
+def balanced(image: np.ndarray) -> np.ndarray:
+    """Returns the image with a background of `WHITE` in each channel, uint8: as networks see it.
+
+    Args:
+        image: uint8 (h, w, 3) RGB.
+    """
+    return np.uint8(np.clip(image * (WHITE / np.maximum(_background(image), 1)), 0, 255))
+
+
+def _background(image: np.ndarray) -> np.ndarray:
+    green = image[..., 1]
+    return np.median(image[green >= np.quantile(green, 0.75)], axis=0).astype(np.float32)
 
 
 def thresholds(image: np.ndarray) -> np.ndarray:
@@ -89,8 +94,8 @@ def thresholds(image: np.ndarray) -> np.ndarray:
     if not covered.size:
         return np.zeros(dark.shape, np.uint8)
     level = cv2.threshold(covered, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[0] / 80
-    nucleus = _opened(_filled(dark > max(level, NUCLEUS)) > 0, 2)
-    near = cv2.dilate(nucleus.astype(np.uint8), _disc(REACH / SHRINK)) > 0
+    nucleus = _opened(filled(dark > max(level, NUCLEUS)) > 0, 2)
+    near = cv2.dilate(nucleus.astype(np.uint8), disc(REACH / SHRINK)) > 0
     pale = (red > PALE) & (red > BLUE * green) & near
     return np.where(nucleus, 2, _opened(pale | nucleus, 2)).astype(np.uint8)
 
@@ -106,7 +111,7 @@ def by_network(segmenter: keras.Model, image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     high, wide = (max(-(-(length - side) // step), 0) * step + side for length in (height, width))
     room = (0, high - height, 0, wide - width)
-    whole = cv2.copyMakeBorder(image, *room, cv2.BORDER_REPLICATE)
+    whole = cv2.copyMakeBorder(balanced(image), *room, cv2.BORDER_REPLICATE)
     corners = [(y, x) for y in range(0, high - step, step) for x in range(0, wide - step, step)]
     total, ramp = np.zeros((high, wide, 3), np.float32), np.hanning(side + 2)[1:-1]
     weight = np.float32(np.outer(ramp, ramp))[..., None]
@@ -116,98 +121,6 @@ def by_network(segmenter: keras.Model, image: np.ndarray) -> np.ndarray:
         for (y, x), shares in zip(part, np.asarray(segmenter.predict_on_batch(seen)), strict=True):
             total[y : y + side, x : x + side] += weight * shares
     return total[:height, :width].argmax(axis=-1).astype(np.uint8)
-
-
-def parted(mask: np.ndarray) -> np.ndarray:
-    """Returns the cells of a mask apart, int32 (h, w), those without a nucleus left out.
-
-    Args:
-        mask: Class map of `anna.masks`, shrunk by `SHRINK`.
-    """
-    nucleus, cell = (mask == 2).astype(np.uint8), _filled(mask > 0)
-    depth = _depth(nucleus)
-    pieces = _flooded(depth, cv2.connectedComponents(_peaks(depth).astype(np.uint8))[1])
-    pieces = _joined(pieces, cell)
-    areas = np.bincount(pieces.ravel())
-    small = areas < np.pi / 4 * (SMALLEST / SHRINK) ** 2
-    pieces[small[pieces]] = 0
-    return _grown(pieces, cell)
-
-
-def _depth(part: np.ndarray) -> np.ndarray:
-    """Returns the distance to the outside, which the edge of the picture is too, float32."""
-    padded = cv2.distanceTransform(np.pad(part, 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return padded[1:-1, 1:-1]
-
-
-def _joined(pieces: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Returns the pieces, those that are lobes of one nucleus under one number."""
-    for number in np.argsort(np.bincount(pieces.ravel())):  # the smallest first
-        while number and (here := pieces == number).any():
-            near = cv2.dilate(here.astype(np.uint8), _disc(GAP / SHRINK)) > 0
-            beside = np.unique(pieces[near & (pieces > 0) & ~here])
-            fitting = [other for other in beside if _of_one(here, pieces == other, cell)]
-            if not fitting:
-                break
-            pieces[here], number = fitting[0], fitting[0]
-    return pieces
-
-
-def _of_one(one: np.ndarray, other: np.ndarray, cell: np.ndarray) -> bool:
-    """Returns whether two pieces are lobes of one nucleus.
-
-    Together they are no larger than a cell, and the smaller is too small for a nucleus of its own
-    or all between them is of the cell.
-    """
-    both = one | other
-    points = cv2.findNonZero(both.astype(np.uint8))
-    if 2 * cv2.minEnclosingCircle(points)[1] * SHRINK > LARGEST:
-        return False
-    lobe = np.pi / 4 * (LOBE / SHRINK) ** 2
-    if min(one.sum(), other.sum()) < lobe:
-        return True
-    hull = cv2.fillConvexPoly(np.zeros(both.shape, np.uint8), cv2.convexHull(points), 1)
-    between = (hull > 0) & ~both
-    return bool(cell[between].mean() >= WITHIN) if between.any() else True
-
-
-def _grown(nuclei: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Returns the nuclei with the cytoplasm that each reaches first, int32 (h, w)."""
-    labels = nuclei.astype(np.float32)
-    square, cross = np.ones((3, 3), np.uint8), _disc(1)
-    for step in range(round(REACH / SHRINK)):
-        around = cv2.dilate(labels, square if step % 2 else cross)
-        labels = np.where((labels == 0) & (cell > 0), around, labels)
-    return labels.astype(np.int32)
-
-
-def _peaks(depth: np.ndarray) -> np.ndarray:
-    """Returns where the depth has a peak that no way leads away from but through a narrow place.
-
-    The depth times `NARROW` is raised wherever a higher peak can be reached without going below
-    it (greyscale reconstruction); where it stays as it was, there is such a peak.
-    """
-    low = np.float32(NARROW) * depth
-    raised, around = low, np.ones((3, 3), np.uint8)
-    while True:
-        grown = np.minimum(cv2.dilate(raised, around), depth)
-        if np.array_equal(grown, raised):
-            return (low >= raised) & (depth > 0)
-        raised = grown
-
-
-def _flooded(depth: np.ndarray, markers: np.ndarray) -> np.ndarray:
-    """Returns the marker that each pixel belongs to, int32 (h, w): they grow from deep to shallow.
-
-    OpenCV's own watershed goes by differences between neighbours, which a distance does not have.
-    """
-    labels, around = markers.astype(np.float32), np.ones((3, 3), np.uint8)
-    for level in range(int(depth.max()), -1, -1):
-        free = (depth > level) & (labels == 0)
-        while (grown := np.where(free, cv2.dilate(labels, around), 0)).any():
-            labels += grown
-            free &= labels == 0
-    return labels.astype(np.int32)
 
 
 def _enlarged(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -230,18 +143,7 @@ def _numbered(labels: np.ndarray) -> np.ndarray:
 
 
 def _opened(part: np.ndarray, radius: float) -> np.ndarray:
-    return cv2.morphologyEx(part.astype(np.uint8), cv2.MORPH_OPEN, _disc(radius)) > 0
-
-
-def _filled(part: np.ndarray) -> np.ndarray:
-    """Returns the part without holes, uint8 0 and 1."""
-    outside = np.pad(part, 1).astype(np.uint8)
-    cv2.floodFill(outside, None, (0, 0), 2)
-    return (outside[1:-1, 1:-1] != 2).astype(np.uint8)
-
-
-def _disc(radius: float) -> np.ndarray:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, [2 * round(radius) + 1] * 2)
+    return cv2.morphologyEx(part.astype(np.uint8), cv2.MORPH_OPEN, disc(radius)) > 0
 
 
 def cut(

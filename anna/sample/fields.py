@@ -20,7 +20,9 @@ RED_CELL = 150  # mean diameter in pixels, beside white cells of 187 to 220
 BACKGROUND = (238.0, 228.0, 232.0)
 HAEMOGLOBIN = (0.16, 0.45, 0.36)  # optical density of a red cell, RGB
 PLATELET = (0.45, 0.65, 0.30)
+CHROMATIN = (1.25, 2.1, 0.9)
 CYTOPLASM = (0.42, 0.46, 0.20)
+_TYPES = {"label": "Int64"}
 COLUMNS = ["cell", "label", "left", "top", "width", "height"]
 
 
@@ -32,8 +34,8 @@ class Field:
         pixels: uint8 (height, width, 3) RGB.
         labels: int32 (height, width): 0, or the number of the white cell there, from 1.
         nuclei: bool (height, width): where a white cell is more than pale cytoplasm.
-        cells: One row a white cell: `cell` (its number), `label` (1 for ALL, 0 for HEM), and its
-            box `left`, `top`, `width`, `height` in pixels.
+        cells: One row a white cell: `cell` (its number), `label` (1 for ALL, 0 for HEM, missing
+            for a granulocyte), and its box `left`, `top`, `width`, `height` in pixels.
     """
 
     pixels: np.ndarray
@@ -53,6 +55,7 @@ def draw(
     *,
     shape: tuple[int, int] = (960, 1280),
     cells: int = 10,
+    granulocytes: int = 0,
     blasts: float = 0.5,
     touching: float = 0.3,
     red_cells: float = 0.3,
@@ -65,8 +68,9 @@ def draw(
     Args:
         seed: Decides everything.
         shape: Height and width at C-NMC's magnification, in pixels.
-        cells: White cells.
-        blasts: Share of them that are ALL.
+        cells: Lymphoid cells.
+        granulocytes: White cells with a nucleus of lobes amid ample cytoplasm, plainly drawn.
+        blasts: Share of the lymphoid cells that are ALL.
         touching: Share of them that touch another.
         red_cells: Share of the area that they would cover if none lay over another.
         cytoplasm: Width of a pale border of cytoplasm around white cells, at most, as a share of
@@ -80,16 +84,21 @@ def draw(
     _red_cells(light, red_cells, rng)
     _platelets(light, rng)
     labels, nuclei, rows = np.zeros(shape, np.int32), np.zeros(shape, bool), []
-    people_there = donors(seed)
-    kinds = rng.permutation([int(k < round(blasts * cells)) for k in range(cells)])
-    for label in kinds:
-        cutout = _cutout(people_there[label], rng)
-        border = rng.uniform(0, cytoplasm)
-        if _place(light, labels, nuclei, cutout, touching=touching, border=border, rng=rng):
-            rows.append((labels.max(), int(label)))
-    light = 255 * (np.clip(light, 1, 255) / 255) ** np.exp(rng.normal(0, 0.3 * tint, 3))
+    people_there, kinds = donors(seed), [k < round(blasts * cells) for k in range(cells)]
+    for kind in rng.permutation([int(k) for k in kinds] + [-1] * granulocytes):
+        white = _granulocyte(rng) if kind < 0 else _lymphoid(people_there[kind], cytoplasm, rng)
+        if _place(light, labels, nuclei, white, near=rng.random() < touching, rng=rng):
+            rows.append((labels.max(), pd.NA if kind < 0 else int(kind)))
+    light = _tinted(light, tint, rng)
     pixels = np.clip(light + rng.normal(0, 1.2, light.shape), 0, 255)
     return _shrunk(pixels.astype(np.uint8), labels, nuclei, rows, scale)
+
+
+def _tinted(light: np.ndarray, tint: float, rng) -> np.ndarray:
+    """Returns the light through other stain (a power of it) and another lamp (a factor)."""
+    stain = np.exp(rng.normal(0, 0.3 * tint, 3))
+    lamp = 1 - tint * rng.uniform(0, (0.2, 0.2, 0.45))
+    return 255 * (np.clip(light, 1, 255) / 255) ** np.float32(stain) * np.float32(lamp)
 
 
 def _shrunk(pixels, labels, nuclei, rows, scale: float) -> Field:
@@ -102,7 +111,7 @@ def _shrunk(pixels, labels, nuclei, rows, scale: float) -> Field:
         nuclei = cv2.resize(nuclei.astype(np.uint8), **nearest) > 0
     boxes = [cv2.boundingRect((labels == number).astype(np.uint8)) for number, _ in rows]
     table = [(*row, *found) for row, found in zip(rows, boxes, strict=True)]
-    return Field(pixels, labels, nuclei, pd.DataFrame(table, columns=COLUMNS))
+    return Field(pixels, labels, nuclei, pd.DataFrame(table, columns=COLUMNS).astype(_TYPES))
 
 
 def _uneven(shape: tuple[int, int], rng) -> np.ndarray:
@@ -111,10 +120,51 @@ def _uneven(shape: tuple[int, int], rng) -> np.ndarray:
     return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)[..., None]
 
 
-def _cutout(donor: Donor, rng) -> np.ndarray:
+@dataclass(frozen=True)
+class _White:
+    """A white cell: its opaque part in RGB and where that is, all of it, and its nucleus."""
+
+    pixels: np.ndarray
+    core: np.ndarray
+    whole: np.ndarray
+    nucleus: np.ndarray
+
+
+def _lymphoid(donor: Donor, cytoplasm: float, rng) -> _White:
     image = drawing.draw(donor, rng)
     left, top, width, height = box(image)
-    return image[top : top + height, left : left + width]
+    image = image[top : top + height, left : left + width]
+    rim = int(rng.uniform(0, cytoplasm) * max(width, height) / 2)
+    image = cv2.copyMakeBorder(image, *[rim + 3] * 4, cv2.BORDER_CONSTANT)
+    core = image.max(axis=-1) > 0
+    return _White(image, core, _wider(core, rim), core)
+
+
+def _granulocyte(rng) -> _White:
+    """Returns a round cell, granules and two to four lobes in it."""
+    reach = int(rng.uniform(100, 150))
+    lobes, whole = (np.zeros((2 * reach + 7, 2 * reach + 7), np.uint8) for _ in range(2))
+    middle = np.array((reach + 3, reach + 3))
+    cv2.ellipse(whole, middle.tolist(), (reach, int(reach * rng.uniform(0.85, 1))),
+                rng.uniform(0, 180), 0, 360, 1, -1)  # fmt: skip
+    count, turn, far = rng.integers(2, 5), rng.uniform(0, 6.3), reach * rng.uniform(0.3, 0.5)
+    for angle in turn + np.arange(count) * rng.uniform(1.1, 1.6):
+        at = middle + far * np.array((np.cos(angle), np.sin(angle)))
+        axes = np.rint(reach * rng.uniform(0.22, 0.38, 2)).astype(int).tolist()
+        cv2.ellipse(
+            lobes, np.rint(at).astype(int).tolist(), axes, rng.uniform(0, 180), 0, 360, 1, -1
+        )
+    grain = cv2.GaussianBlur(rng.normal(0, 1, lobes.shape).astype(np.float32), (0, 0), 2.5)
+    pink = np.array(CYTOPLASM) * rng.uniform(0.3, 1.2) + np.array((0, 0.25, 0.3)) * rng.random()
+    soft = cv2.GaussianBlur(lobes.astype(np.float32), (0, 0), 2)[..., None]
+    amount = (pink * (1 - soft) + np.array(CHROMATIN) * soft) * (1 + grain[..., None])
+    pixels = np.uint8(np.clip(np.float32(BACKGROUND) * np.exp(-amount), 1, 255))
+    return _White(pixels * whole[..., None], whole > 0, whole > 0, (lobes & whole) > 0)
+
+
+def _wider(part: np.ndarray, rim: int) -> np.ndarray:
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, [2 * rim + 1] * 2)
+    return cv2.dilate(part.astype(np.uint8), disc) > 0
 
 
 def _red_cells(light: np.ndarray, share: float, rng) -> None:
@@ -150,51 +200,47 @@ def _stain(light: np.ndarray, middle, depth: np.ndarray, density) -> None:
     window *= np.exp(-depth[..., None] * np.float32(density))
 
 
-def _place(light, labels, nuclei, cutout, *, touching, border, rng) -> bool:
+def _place(light, labels, nuclei, white: _White, *, near: bool, rng) -> bool:
     """Puts a white cell where no other is, in place; returns whether there was room.
 
-    One that shall touch is moved away from another until they no longer overlap.
+    One that shall be near another is moved away from its middle until the two just touch.
     """
-    height, width = labels.shape
-    rim = int(border * max(cutout.shape[:2]) / 2)
-    cutout = cv2.copyMakeBorder(cutout, *[rim + 3] * 4, cv2.BORDER_CONSTANT)
-    core = (cutout.max(axis=-1) > 0).astype(np.uint8)
-    whole = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, [2 * rim + 1] * 2))
-    most = np.array((width - core.shape[1], height - core.shape[0]))
+    size = white.core.shape
+    most = np.subtract(labels.shape, size)[::-1]
     if (most < 1).any():
         return False
-    near = labels.max() > 0 and rng.random() < touching
+    near = near and labels.max() > 0
+    taken = white.whole if near else _wider(white.whole, 12)
     for _ in range(30):
-        left, top = at = rng.integers((0, 0), most)
+        spots = [rng.integers((0, 0), most)]
         if near:
-            at, step = _beside(labels, rng) - np.array(core.shape[::-1]) / 2, rng.normal(size=2)
-            steps = (at + 2 * k * step / np.hypot(*step) for k in range(250))
-            spots = [np.rint(spot).astype(int) for spot in steps]
-        else:
-            spots = [at]
+            step = rng.normal(size=2)
+            start = _middle_of_one(labels, rng) - np.array(size[::-1]) / 2
+            spots = np.rint(start + 2 * np.arange(250)[:, None] * step / np.hypot(*step)).astype(
+                int
+            )
         for left, top in spots:
-            if not (0 <= left < most[0] and 0 <= top < most[1]):
-                continue
-            here = np.s_[top : top + len(core), left : left + core.shape[1]]
-            gap = whole if near else cv2.dilate(whole, np.ones((25, 25), np.uint8))
-            if not (labels[here] * gap).any():
-                _paste(light[here], cutout, core, whole)
-                nuclei[here] |= core > 0
-                labels[here][whole > 0] = labels.max() + 1
+            here = np.s_[top : top + size[0], left : left + size[1]]
+            inside = 0 <= left < most[0] and 0 <= top < most[1]
+            if inside and not (labels[here] * taken).any():
+                _paste(light[here], white)
+                nuclei[here] |= white.nucleus
+                labels[here][white.whole] = labels.max() + 1
                 return True
     return False
 
 
-def _beside(labels: np.ndarray, rng) -> np.ndarray:
+def _middle_of_one(labels: np.ndarray, rng) -> np.ndarray:
     """Returns the middle, x and y, of one of the cells that are there."""
     rows, columns = np.nonzero(labels == rng.integers(1, labels.max() + 1))
     return np.array((columns.mean(), rows.mean()))
 
 
-def _paste(window: np.ndarray, cutout, core, whole) -> None:
-    """Lays a white cell, its cytoplasm around it, over the window, in place."""
-    soft = [cv2.GaussianBlur(m.astype(np.float32), (0, 0), 1.0)[..., None] for m in (whole, core)]
-    window *= np.exp(-soft[0] * (whole > core).max() * np.float32(CYTOPLASM))
-    # The edge is drawn over black by hand; outside of it the cell's own colour would be missing.
-    edge = np.where(core[..., None] > 0, cutout, window)
-    window += (edge - window) * np.where(core[..., None] > 0, np.maximum(soft[1], 0.75), 0)
+def _paste(window: np.ndarray, white: _White) -> None:
+    """Lays a white cell over the window, its border of pale cytoplasm first, in place."""
+    if (white.whole & ~white.core).any():
+        soft = cv2.GaussianBlur(white.whole.astype(np.float32), (0, 0), 1.0)
+        window *= np.exp(-soft[..., None] * np.float32(CYTOPLASM))
+    soft = cv2.GaussianBlur(white.core.astype(np.float32), (0, 0), 1.0)[..., None]
+    share = np.where(white.core[..., None], np.maximum(soft, 0.75), 0)  # black beyond is no colour
+    window += (white.pixels - window) * share

@@ -18,6 +18,7 @@ _PARTS = (
     "cnmc",
     "colab",
     "deletion",
+    "detection",
     "encoders",
     "ensemble",
     "export",

@@ -14,7 +14,6 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from anna import facts, fields, page, predict, smear
-from anna.images import resize
 from anna.models import crop_of
 from anna.plots.style import COLOURS, GREY
 from anna.report import write_text
@@ -51,33 +50,37 @@ def write(
         evidence: Whether to show each cell's evidence; the model must have maps.
         progress: Whether to show a bar.
     """
-    pictures, lines, left = [], [], MOST
+    pictures, rows, crops = [], [], []
     groups = list(cells.groupby("path", sort=False))
     bar = tqdm(groups, "drawing fields", unit="field", disable=not progress)
-    for number, (name, rows) in enumerate(bar, 1):
-        there = rows[rows["cell"].notna()]
+    for number, (name, part) in enumerate(bar, 1):
+        there = part[part["cell"].notna()]
         if there.empty:
-            note = html.escape(str(rows["problem"].iloc[0]))
+            note = html.escape(str(part["problem"].iloc[0]))
             pictures.append(f"<p>{html.escape(Path(name).name)}: {note}</p>")
             continue
         image = facts.decode(name)
         pictures.append(_field(image, there, number))
-        labels = smear.find(image, scale=scale, segmenter=segmenter)
-        crops = fields.cutouts(image, labels, scale=scale, side=crop_of(model))
-        for row in there.to_dict("records"):
-            left -= 1
-            shown = _pictures(model, crops[row["cell"] - 1], evidence) if left >= 0 else ("", "")
-            lines.append(_row(row, *shown, number=number))
+        rows += [row | {"field": number} for row in there.to_dict("records")]
+        if len(crops) < MOST:
+            labels = smear.find(image, scale=scale, segmenter=segmenter)
+            found = fields.cutouts(image, labels, scale=scale, side=crop_of(model))
+            crops += [found[cell - 1] for cell in there["cell"]]
+    shown = _pictures(model, crops[:MOST], evidence)
+    shown += [("", "")] * (len(rows) - len(shown))
+    lines = [_row(row, *both) for row, both in zip(rows, shown, strict=True)]
     return write_text(path, _page(cells, pictures, lines))
 
 
-def _pictures(model: keras.Model, crop: np.ndarray, evidence: bool) -> tuple[str, str]:
-    image = resize(crop, model.input_shape[1])
-    if not evidence:
-        return page.picture(image, "cell"), ""
-    maps = predict.maps(model, image[None])
-    seen = page.overlay(image, maps["mask"][0], maps["evidence"][0])
-    return page.picture(image, "cell"), page.picture(seen, "evidence")
+def _pictures(model: keras.Model, crops: list[np.ndarray], evidence: bool) -> list[tuple[str, str]]:
+    """Returns each cell and its evidence, as HTML."""
+    pixels = fields.resized(model, crops)
+    cells = [page.picture(image, "cell") for image in pixels]
+    if not evidence or not cells:
+        return [(cell, "") for cell in cells]
+    maps = predict.maps(model, pixels)
+    each = zip(cells, pixels, maps["mask"], maps["evidence"], strict=True)
+    return [(cell, page.picture(page.overlay(*seen), "evidence")) for cell, *seen in each]
 
 
 def _field(image: np.ndarray, cells: pd.DataFrame, number: int) -> str:
@@ -121,12 +124,14 @@ def _notes(row: dict) -> str:
     return "; ".join(row[k] for k in ("problem", "warning") if isinstance(row[k], str) and row[k])
 
 
-def _row(row: dict, cell: str, evidence: str, *, number: int) -> str:
+def _row(row: dict, cell: str, evidence: str) -> str:
     judged = not pd.isna(row["probability"])
-    key, shown = (f"{row['probability']:.6f}", f"{row['probability']:.1%}") if judged else ("-1", "")
+    key, shown = (
+        (f"{row['probability']:.6f}", f"{row['probability']:.1%}") if judged else ("-1", "")
+    )
     name = html.escape(Path(row["path"]).name)
     return (
-        f'<tr id="f{number}c{row["cell"]}"><td data-key="{key}">{cell}</td>'
+        f'<tr id="f{row["field"]}c{row["cell"]}"><td data-key="{key}">{cell}</td>'
         f'<td data-key="{key}">{evidence}</td><td class="file">{name}</td>'
         f'<td class="number">{row["cell"]}</td><td class="number">{row["area"]}</td>'
         f'<td class="number" data-key="{key}">{shown}</td>'

@@ -133,9 +133,13 @@ def cutouts(
 
 def probabilities(model: keras.Model, crops: np.ndarray) -> np.ndarray:
     """Returns the probability of ALL of each cut-out cell, float64 (n,)."""
+    return predict.probabilities(model, resized(model, crops), batch_size=4)
+
+
+def resized(model: keras.Model, crops: np.ndarray) -> np.ndarray:
+    """Returns the cut-out cells as large as the model takes them, uint8 (n, size, size, 3)."""
     size = model.input_shape[1]
-    pixels = np.stack([resize(one, size) for one in crops]) if len(crops) else crops
-    return predict.probabilities(model, pixels, batch_size=4)
+    return np.stack([resize(one, size) for one in crops]) if len(crops) else crops
 
 
 def _border(labels: np.ndarray) -> np.ndarray:
@@ -164,8 +168,9 @@ def evidence(
         scale: As in `judge`.
     """
     side, found = crop_of(model), np.full(labels.shape, np.nan, np.float32)
-    for number, crop in enumerate(cutouts(image, labels, scale=scale, side=side), 1):
-        seen = predict.maps(model, resize(crop, model.input_shape[1])[None])["evidence"][0]
+    crops = cutouts(image, labels, scale=scale, side=side)
+    maps = predict.maps(model, resized(model, crops))["evidence"] if len(crops) else []
+    for number, seen in enumerate(maps, 1):
         rows, columns = np.nonzero(labels == number)
         left, top, width, height = cv2.boundingRect((labels == number).astype(np.uint8))
         # The middle of the box is the middle of the crop.

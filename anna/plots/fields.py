@@ -34,7 +34,7 @@ def field(
     shown = [image] if evidence is None else [image, evidence]
     height = style.WIDTH / len(shown) * image.shape[0] / image.shape[1]
     figure, axes = plt.subplots(
-        1, len(shown), figsize=(style.WIDTH, height + 0.9), squeeze=False, layout="constrained"
+        1, len(shown), figsize=(style.WIDTH, height + 0.6), squeeze=False, layout="constrained"
     )
     style.show_image(axes[0, 0], image)
     there = cells[cells["cell"].notna()]

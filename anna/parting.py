@@ -16,21 +16,23 @@ NARROW = 0.8  # of the depth on both sides; what is narrower parts two nuclei
 SMALLEST = 70  # diameter of the least nucleus
 LOBE = 125  # of the largest piece that may be a mere lobe of the nucleus beside it
 LARGEST = 330  # of the circle around all lobes of a nucleus
-GAP = 60  # between two lobes, at most
+GAP = 80  # between two lobes, at most
 REACH = 80  # that cytoplasm reaches beyond its nucleus, at most
-WITHIN = 0.85  # share of the hull of two nuclei that cytoplasm fills, if they are of one cell
+WITHIN = 0.85  # share of the hull of two nuclei that is stained, if they are of one cell
 
 
-def parted(mask: np.ndarray) -> np.ndarray:
+def parted(mask: np.ndarray, stained: np.ndarray | None = None) -> np.ndarray:
     """Returns the cells of a mask apart, int32 (h, w), those without a nucleus left out.
 
     Args:
         mask: Class map of `anna.masks`, shrunk by `SHRINK`.
+        stained: bool (h, w): what may be cytoplasm between two lobes; the cells of the mask if
+            None.
     """
     nucleus, cell = (mask == 2).astype(np.uint8), filled(mask > 0)
     depth = _depth(nucleus)
     pieces = _flooded(depth, cv2.connectedComponents(_peaks(depth).astype(np.uint8))[1])
-    pieces = _joined(pieces, cell)
+    pieces = _joined(pieces, cell if stained is None else (cell > 0) | stained)
     areas = np.bincount(pieces.ravel())
     small = areas < np.pi / 4 * (SMALLEST / SHRINK) ** 2
     pieces[small[pieces]] = 0
@@ -43,24 +45,24 @@ def _depth(part: np.ndarray) -> np.ndarray:
     return padded[1:-1, 1:-1]
 
 
-def _joined(pieces: np.ndarray, cell: np.ndarray) -> np.ndarray:
+def _joined(pieces: np.ndarray, stained: np.ndarray) -> np.ndarray:
     """Returns the pieces, those that are lobes of one nucleus under one number."""
     for number in np.argsort(np.bincount(pieces.ravel())):  # the smallest first
         while number and (here := pieces == number).any():
             near = cv2.dilate(here.astype(np.uint8), disc(GAP / SHRINK)) > 0
             beside = np.unique(pieces[near & (pieces > 0) & ~here])
-            fitting = [other for other in beside if _of_one(here, pieces == other, cell)]
+            fitting = [other for other in beside if _of_one(here, pieces == other, stained)]
             if not fitting:
                 break
             pieces[here], number = fitting[0], fitting[0]
     return pieces
 
 
-def _of_one(one: np.ndarray, other: np.ndarray, cell: np.ndarray) -> bool:
+def _of_one(one: np.ndarray, other: np.ndarray, stained: np.ndarray) -> bool:
     """Returns whether two pieces are lobes of one nucleus.
 
     Together they are no larger than a cell, and the smaller is too small for a nucleus of its own
-    or all between them is of the cell.
+    or nearly all between them is stained.
     """
     both = one | other
     points = cv2.findNonZero(both.astype(np.uint8))
@@ -71,7 +73,7 @@ def _of_one(one: np.ndarray, other: np.ndarray, cell: np.ndarray) -> bool:
         return True
     hull = cv2.fillConvexPoly(np.zeros(both.shape, np.uint8), cv2.convexHull(points), 1)
     between = (hull > 0) & ~both
-    return bool(cell[between].mean() >= WITHIN) if between.any() else True
+    return bool(stained[between].mean() >= WITHIN) if between.any() else True
 
 
 def _grown(nuclei: np.ndarray, cell: np.ndarray) -> np.ndarray:

@@ -17,8 +17,10 @@ from anna.parting import REACH, SHRINK, disc, filled, parted
 BAND = 5  # pixels of C-NMC to both sides of a rough outline, where the true one is looked for
 WHITE = 235  # of a background, as a network sees it
 # Optical densities: of red plus half of green, and in red.
-NUCLEUS = 0.8  # the least of a nucleus
-PALE = 0.1  # the least of cytoplasm
+NUCLEUS = 0.8  # the least darkness of a nucleus
+PILE = 1.6  # the most of red cells one over another
+STAINED = 0.2  # of anything but background
+PALE = 0.1  # the least density in red of cytoplasm
 BLUE = 0.5  # the least density in red for that in green of cytoplasm; less is a red cell
 
 
@@ -44,8 +46,11 @@ def find(
         raise ValueError(f"An RGB image of bytes is needed. Received: {image.dtype} {image.shape}")
     size = [max(round(side * scale / SHRINK), 1) for side in image.shape[1::-1]]
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    mask = thresholds(small) if segmenter is None else by_network(segmenter, small)
-    return _numbered(_refined(image, _enlarged(parted(mask), image.shape[:2]), BAND / scale))
+    if segmenter is None:
+        labels = parted(thresholds(small), darkness(small) > STAINED)
+    else:
+        labels = parted(by_network(segmenter, small))
+    return _numbered(_refined(image, _enlarged(labels, image.shape[:2]), BAND / scale))
 
 
 def require_scale(scale: float) -> None:
@@ -79,22 +84,33 @@ def _background(image: np.ndarray) -> np.ndarray:
     return np.median(image[green >= np.quantile(green, 0.75)], axis=0).astype(np.float32)
 
 
-def thresholds(image: np.ndarray) -> np.ndarray:
-    """Returns the mask by Otsu's threshold of the optical density, and cytoplasm around nuclei.
-
-    The threshold is found among the pixels that something stained covers, and is at least
-    `NUCLEUS`, so that a field of red cells alone has no nuclei.
+def darkness(image: np.ndarray) -> np.ndarray:
+    """Returns the density in red plus half of that in green, a little smoothed, float32 (h, w).
 
     Args:
         image: uint8 (h, w, 3) RGB, shrunk by `SHRINK`.
     """
     red, green, _ = cv2.split(cv2.GaussianBlur(density(image), (0, 0), 0.7))
+    return red + green / 2
+
+
+def thresholds(image: np.ndarray) -> np.ndarray:
+    """Returns the mask by Otsu's threshold of the optical density, and cytoplasm around nuclei.
+
+    The threshold is found among the pixels that something stained covers, and is at least
+    `NUCLEUS`, so that a field of red cells alone has no nuclei; piles of them are told by colour.
+
+    Args:
+        image: uint8 (h, w, 3) RGB, shrunk by `SHRINK`.
+    """
+    red, green, blue = cv2.split(cv2.GaussianBlur(density(image), (0, 0), 0.7))
     dark = red + green / 2
-    covered = np.uint8(np.clip(dark[dark > 2 * PALE] * 80, 0, 255))
+    blood = (dark < PILE) & (red < BLUE * green) & (blue > BLUE * green)
+    covered = np.uint8(np.clip(dark[dark > STAINED] * 80, 0, 255))
     if not covered.size:
         return np.zeros(dark.shape, np.uint8)
     level = cv2.threshold(covered, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[0] / 80
-    nucleus = _opened(filled(dark > max(level, NUCLEUS)) > 0, 2)
+    nucleus = _opened(filled((dark > max(level, NUCLEUS)) & ~blood) > 0, 2)
     near = cv2.dilate(nucleus.astype(np.uint8), disc(REACH / SHRINK)) > 0
     pale = (red > PALE) & (red > BLUE * green) & near
     return np.where(nucleus, 2, _opened(pale | nucleus, 2)).astype(np.uint8)
@@ -142,13 +158,15 @@ def _refined(image: np.ndarray, labels: np.ndarray, band: float) -> np.ndarray:
     if round(band) < 1 or not labels.any():
         return labels
     ring = disc(band)
-    smooth = labels.astype(np.float32)
-    low = -cv2.dilate(-np.where(labels > 0, smooth, 0), ring)
-    inner = (low == cv2.dilate(smooth, ring)) & (labels > 0)
+    numbers = labels.astype(np.float32)
+    inner = (cv2.erode(numbers, ring) == cv2.dilate(numbers, ring)) & (labels > 0)
     outer = cv2.dilate((labels > 0).astype(np.uint8), ring) == 0
     outside = int(labels.max()) + 1
     seeds = np.where(inner, labels, np.where(outer, outside, 0)).astype(np.int32)
-    grown = cv2.watershed(cv2.GaussianBlur(image, (0, 0), 0.7), seeds)
+    smooth = cv2.copyMakeBorder(
+        cv2.GaussianBlur(image, (0, 0), 0.7), *[1] * 4, cv2.BORDER_REPLICATE
+    )
+    grown = cv2.watershed(smooth, np.pad(seeds, 1, "edge"))[1:-1, 1:-1]  # it spoils its border
     grown[(grown < 0) | (grown == outside)] = 0
     return grown
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+from PIL import Image
 from tqdm.auto import tqdm
 
 import anna
@@ -133,6 +134,11 @@ def of_calls(count: int, picture: Path) -> pd.DataFrame:
             evidence = fields.evidence(model, field.pixels, labels)
             figure = anna.plots.field(field.pixels, cells, evidence=evidence, drawn=True)
             anna.plots.save(figure, picture)
+            with Image.open(picture) as large:
+                small = large.convert("RGB").resize(
+                    (1000, round(1000 * large.height / large.width))
+                )
+            small.quantize(96).save(picture, optimize=True)  # a third of the bytes
     one, other = np.array(pairs).T
     return pd.DataFrame(
         {

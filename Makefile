@@ -73,6 +73,10 @@ benchmark-segmenter: $(VENV)/ready-benchmarks
 benchmark-serving: $(VENV)/ready
 	$(BIN)/python benchmarks/serving.py
 
+# Whole fields, drawn; real crops and a U-Net beside, where asked.
+benchmark-fields: $(VENV)/ready
+	$(BIN)/python benchmarks/fields.py --network
+
 # The trained ANNa that ships with the package.
 pretrained: $(VENV)/ready-imagenet
 	$(BIN)/python benchmarks/pretrained.py

@@ -21,13 +21,13 @@ from anna.report import write_text
 SIDE = 160  # of a picture, in pixels of the page
 MOST = 1000  # cells with pictures; more make a page that no browser likes
 _HEAD = ("cell", "evidence", "file", "probability of ALL", "call", "warning")
-_STYLE = f"""
+STYLE = f"""
 th {{ cursor: pointer; white-space: nowrap; position: sticky; top: 0; }}
 td img {{ width: {SIDE // 2}px; height: {SIDE // 2}px; display: block; }}
 td img:hover {{ width: {SIDE}px; height: {SIDE}px; }}
 td.file {{ overflow-wrap: anywhere; min-width: 14rem; }}
 """
-_SORT = """
+SORT = """
 for (const [column, head] of [...document.querySelectorAll("th")].entries()) {
   head.tabIndex = 0;
   head.onclick = () => {
@@ -98,10 +98,11 @@ def _pictures(model: keras.Model, row: dict, crop: int) -> tuple[str, str]:
     image = images.read(row["path"], model.input_shape[1], crop=crop)
     maps = predict.maps(model, image[None])
     seen = overlay(image, maps["mask"][0], maps["evidence"][0])
-    return _img(image, "cell"), _img(seen, "evidence")
+    return picture(image, "cell"), picture(seen, "evidence")
 
 
-def _img(image: np.ndarray, name: str) -> str:
+def picture(image: np.ndarray, name: str) -> str:
+    """Returns the image as HTML that needs no other file."""
     kept = io.BytesIO()
     Image.fromarray(image).resize((SIDE, SIDE)).save(kept, "WEBP", quality=80)
     return markup.picture(kept.getvalue(), "webp", name)
@@ -138,4 +139,4 @@ Evidence: red speaks for ALL, blue against it. A click on a column's head sorts 
 <table><thead><tr>{heads}</tr></thead><tbody>
 {chr(10).join(lines)}
 </tbody></table>"""
-    return markup.document("ANNa: calls", body, style=_STYLE, script=_SORT)
+    return markup.document("ANNa: calls", body, style=STYLE, script=SORT)

@@ -80,7 +80,7 @@ def cells(
     return found.assign(probability=found["probability"].mask(black))
 
 
-def maps(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
+def maps(model: keras.Model, pixels: np.ndarray, *, batch_size: int = 16) -> dict[str, np.ndarray]:
     """Returns the maps behind a call: `mask` and `evidence`, float32 (n, h, w).
 
     The mask is the probability of each pixel to be of the cell. The evidence is in log-odds of ALL;
@@ -91,23 +91,26 @@ def maps(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
     Args:
         model: `anna`, trained.
         pixels: uint8 (n, size, size, 3) RGB.
+        batch_size: Images a batch, at most.
 
     Raises:
         ValueError: If the model has no such maps.
     """
     members = [layer for layer in model.layers if layer.name.startswith("member")]
-    each = [_maps(member, np.asarray(pixels)) for member in members or [model]]
+    each = [_maps(member, np.asarray(pixels), batch_size) for member in members or [model]]
     return {name: np.mean([found[name] for found in each], axis=0) for name in each[0]}
 
 
-def _maps(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
+def _maps(model: keras.Model, pixels: np.ndarray, batch_size: int) -> dict[str, np.ndarray]:
     names = {layer.name for layer in model.layers}
     if not {"mask", "evidence"} <= names:
         raise ValueError(f"The model gives no maps. Received: {model.name}")
     outputs = {name: model.get_layer(name).output for name in ("mask", "evidence")}
     inner = keras.Model(model.input, outputs)
-    found = inner.predict_on_batch(pixels.astype(model.input.dtype))
-    return {name: np.asarray(value)[..., 0] for name, value in found.items()}
+    pixels = pixels.astype(model.input.dtype)
+    starts = range(0, max(len(pixels), 1), batch_size)
+    parts = [inner.predict_on_batch(pixels[start : start + batch_size]) for start in starts]
+    return {name: np.concatenate([np.asarray(p[name]) for p in parts])[..., 0] for name in outputs}
 
 
 def files(
@@ -131,9 +134,8 @@ def files(
         progress: Whether to show a bar.
     """
     crop = crop or crop_of(model)
-    listed = [file for path in paths for file in _listed(Path(path))]
     rows, waiting = [], []
-    for path in tqdm(listed, "judging files", unit="file", disable=not progress):
+    for path in tqdm(listed(paths), "judging files", unit="file", disable=not progress):
         row = {"path": str(path), "probability": np.nan, "problem": None}
         rows.append(row)
         try:
@@ -144,6 +146,11 @@ def files(
             _judge(model, waiting, batch_size)
     _judge(model, waiting, batch_size)
     return pd.DataFrame(rows, columns=["path", "probability", "problem"])
+
+
+def listed(paths: Iterable[str | os.PathLike]) -> list[Path]:
+    """Returns the files, and of each folder all images below it, sorted."""
+    return [file for path in paths for file in _listed(Path(path))]
 
 
 def _listed(path: Path) -> Iterator[Path]:

@@ -21,7 +21,10 @@ from anna.report import write_text
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 PICTURES = ("evidence", "network", "curves", "people", "label_order")
-REAL = tuple(f"{of}_{what}" for of in ("probe", "brain") for what in ("robustness", "deletion"))
+REAL = (
+    *(f"{of}_{what}" for of in ("probe", "brain") for what in ("robustness", "deletion")),
+    "field",
+)
 PARTS = "abcde"
 
 

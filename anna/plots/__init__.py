@@ -4,6 +4,7 @@ from anna.plots.calls import evidence, gallery
 from anna.plots.comparison import label_order, learning_curves, published
 from anna.plots.data import class_balance, sizes, subjects
 from anna.plots.differences import differences
+from anna.plots.fields import field
 from anna.plots.network import network
 from anna.plots.pictures import augmentations, crops, mosaic, pair, resolutions
 from anna.plots.results import confusion, curves, reliability, subject_strip
@@ -22,6 +23,7 @@ __all__ = [
     "deletion",
     "differences",
     "evidence",
+    "field",
     "gallery",
     "label_order",
     "learning_curves",

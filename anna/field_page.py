@@ -1,0 +1,170 @@
+"""A page of fields to pass on: one HTML file with each field, boxes over it, and all its cells."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm.auto import tqdm
+
+from anna import facts, fields, markup, page, predict, smear
+from anna.models import crop_of
+from anna.plots.style import COLOURS, GREY
+from anna.report import write_text
+
+WIDE = 1400  # of a field's picture in the page, in pixels, at most
+MOST = 1000  # cells with pictures of their own
+_HEAD = ("cell", "evidence", "field", "number", "area", "probability of ALL", "call", "notes")
+_STYLE = """
+svg { width: 100%; height: auto; } svg text { font: 600 1px sans-serif; fill: #fff; }
+figure { margin: 1rem 0; } tr:target { outline: 3px solid #B8860B; }
+"""
+
+
+def write(
+    path: str | Path,
+    cells: pd.DataFrame,
+    model: keras.Model,
+    *,
+    scale: float = 1.0,
+    segmenter: keras.Model | None = None,
+    evidence: bool = True,
+    progress: bool = True,
+) -> Path:
+    """Returns `path`, an HTML page of judged fields that needs no other file.
+
+    A click on a box leads to the cell's row in the table.
+
+    Args:
+        path: Where the page goes.
+        cells: As `anna.fields.judge` returns them. The first `MOST` get a picture.
+        model: That made the calls.
+        scale: That they were made with.
+        segmenter: That they were made with.
+        evidence: Whether to show each cell's evidence; the model must have maps.
+        progress: Whether to show a bar.
+    """
+    pictures, rows, crops = [], [], []
+    groups = list(cells.groupby("path", sort=False))
+    bar = tqdm(groups, "drawing fields", unit="field", disable=not progress)
+    for number, (name, part) in enumerate(bar, 1):
+        there = part[part["cell"].notna()]
+        if there.empty:
+            note = html.escape(str(part["problem"].iloc[0]))
+            pictures.append(f"<p>{html.escape(Path(name).name)}: {note}</p>")
+            continue
+        image = facts.decode(name)
+        pictures.append(_field(image, there, number))
+        rows += [row | {"field": number} for row in there.to_dict("records")]
+        if len(crops) < MOST:
+            labels = smear.find(image, scale=scale, segmenter=segmenter)
+            found = fields.cutouts(image, labels, scale=scale, side=crop_of(model))
+            crops += [found[cell - 1] for cell in there["cell"]]
+    shown = _pictures(model, crops[:MOST], evidence)
+    shown += [("", "")] * (len(rows) - len(shown))
+    lines = [_row(row, *both) for row, both in zip(rows, shown, strict=True)]
+    return write_text(path, _page(cells, pictures, lines))
+
+
+def _pictures(model: keras.Model, crops: list[np.ndarray], evidence: bool) -> list[tuple[str, str]]:
+    """Returns each cell and its evidence, as HTML."""
+    pixels = fields.resized(model, crops)
+    cells = [page.picture(image, "cell") for image in pixels]
+    if not evidence or not cells:
+        return [(cell, "") for cell in cells]
+    maps = predict.maps(model, pixels)
+    each = zip(cells, pixels, maps["mask"], maps["evidence"], strict=True)
+    return [(cell, page.picture(page.overlay(*seen), "evidence")) for cell, *seen in each]
+
+
+def _field(image: np.ndarray, cells: pd.DataFrame, number: int) -> str:
+    """Returns the field as SVG, a box for each cell over it."""
+    height, width = image.shape[:2]
+    kept, small = io.BytesIO(), Image.fromarray(image)
+    small.thumbnail((WIDE, WIDE))
+    small.save(kept, "WEBP", quality=80)
+    data = base64.b64encode(kept.getvalue()).decode()
+    boxes = "\n".join(_box(row, number, width) for row in cells.to_dict("records"))
+    name = html.escape(Path(cells["path"].iloc[0]).name)
+    return (
+        f'<figure><figcaption>{name}</figcaption><svg viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{name}"><image width="{width}" height="{height}" '
+        f'href="data:image/webp;base64,{data}"/>\n{boxes}</svg></figure>'
+    )
+
+
+def _box(row: dict, number: int, width: int) -> str:
+    colour, line = COLOURS.get(row["call"], GREY), width / 400
+    dash = "" if row["call"] else f' stroke-dasharray="{3 * line:.1f}"'
+    told = f"{row['probability']:.2f}{'*' if row['warning'] else ''}" if row["call"] else ""
+    size = 6 * line
+    top = max(row["top"] - 1.3 * size, 0)
+    label = (
+        f'<rect x="{row["left"]}" y="{top:.1f}" width="{(len(told) + 0.6) * 0.6 * size:.1f}" '
+        f'height="{1.3 * size:.1f}" fill="{colour}"/>'
+        f'<text x="{row["left"] + 0.2 * size:.1f}" y="{top + size:.1f}" '
+        f'style="font-size:{size:.1f}px">{told}</text>'
+    )
+    title = html.escape(f"cell {row['cell']}: {_notes(row) or row['call']}")
+    return (
+        f'<a href="#f{number}c{row["cell"]}"><title>{title}</title>'
+        f'<rect x="{row["left"]}" y="{row["top"]}" width="{row["width"]}" '
+        f'height="{row["height"]}" fill="transparent" stroke="{colour}" '
+        f'stroke-width="{line:.1f}"{dash}/>{label if told else ""}</a>'
+    )
+
+
+def _notes(row: dict) -> str:
+    return "; ".join(row[k] for k in ("problem", "warning") if isinstance(row[k], str) and row[k])
+
+
+def _row(row: dict, cell: str, evidence: str) -> str:
+    judged = not pd.isna(row["probability"])
+    key, shown = (
+        (f"{row['probability']:.6f}", f"{row['probability']:.1%}") if judged else ("-1", "")
+    )
+    name = html.escape(Path(row["path"]).name)
+    return (
+        f'<tr id="f{row["field"]}c{row["cell"]}"><td data-key="{key}">{cell}</td>'
+        f'<td data-key="{key}">{evidence}</td><td class="file">{name}</td>'
+        f'<td class="number">{row["cell"]}</td><td class="number">{row["area"]}</td>'
+        f'<td class="number" data-key="{key}">{shown}</td>'
+        f'<td class="{row["call"]}">{row["call"]}</td><td>{html.escape(_notes(row))}</td></tr>'
+    )
+
+
+def _summary(cells: pd.DataFrame) -> str:
+    """Returns the shares of blasts as a table; its last row is that of all fields."""
+    heads = ("field", "cells judged", "called ALL", "share, 95 % interval", "with a warning")
+    lines = []
+    for row in fields.summary(cells).to_dict("records"):
+        share = f"{row['share']:.0%} [{row['low']:.0%}, {row['high']:.0%}]" if row["cells"] else ""
+        texts = (Path(row["path"]).name, row["cells"], row["blasts"], share, row["warned"])
+        lines.append("".join(f"<td>{html.escape(str(text))}</td>" for text in texts))
+    rows = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    names = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    return f"<table><tr>{names}</tr>{rows}</table>"
+
+
+def _page(cells: pd.DataFrame, pictures: list[str], lines: list[str]) -> str:
+    heads = "".join(f'<th scope="col">{name}</th>' for name in _HEAD)
+    keys = ", ".join(f'<b style="color:{COLOURS[name]}">{name}</b>' for name in COLOURS)
+    body = f"""<h1>ANNa: {cells["path"].nunique():,} fields,
+{cells["cell"].notna().sum():,} nucleated cells</h1>
+<p><strong>For research and teaching. Not for diagnosis.</strong></p>
+{_summary(cells)}
+<p>The interval knows of chance alone, not of wrong calls. Boxes: {keys}, grey and dashed: not
+judged; the number is the probability of ALL, * a warning. A click on a box leads to its row, a
+click on a column's head sorts by it. Evidence: red speaks for ALL, blue against it.</p>
+{chr(10).join(pictures)}
+<table><thead><tr>{heads}</tr></thead><tbody>
+{chr(10).join(lines)}
+</tbody></table>"""
+    script = page.SORT.replace('"tbody"', '"thead + tbody"')
+    return markup.document("ANNa: fields", body, style=page.STYLE + _STYLE, script=script)

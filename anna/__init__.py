@@ -18,6 +18,7 @@ _PARTS = (
     "cnmc",
     "colab",
     "deletion",
+    "devices",
     "encoders",
     "ensemble",
     "export",
@@ -56,6 +57,7 @@ __all__ = ["Workspace", *_PARTS]
 _WITH_KERAS = (
     "augmentation",
     "calls",
+    "devices",
     "encoders",
     "ensemble",
     "export",

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from anna import backend
+from anna.batches import Batches
 
 log = logging.getLogger(__name__)
 
@@ -66,29 +67,36 @@ class Shared(keras.utils.PyDataset):
     """Batches of which each device gets as many images, with weights: (uint8 b…, float32 b, 1, b).
 
     One that does not divide is filled up with its own first images. They weigh nothing, and the
-    others more in return, so that the loss is the mean over the batch as it was; of the metrics
-    that are only shown, such as the AUC, they are part.
+    others more in return, so that the loss is as if they were not there. Of the metrics that are
+    only shown, such as the AUC, they are part.
 
     Args:
-        batches: Of (pixels, labels), as `anna.batches.Batches`.
-        class_weight: Of the labels 0 and 1; all weigh 1 by default.
+        batches: Of pixels and labels.
+        class_weight: Of the labels 0 and 1; both weigh 1 by default.
+        whole: Whether the mean loss over all images shall be right, which is what validation asks
+            for, or that of each batch, which is what teaches.
     """
 
-    def __init__(self, batches: keras.utils.PyDataset, class_weight: dict | None = None):
+    def __init__(self, batches: Batches, class_weight: dict | None = None, *, whole: bool = False):
         super().__init__()
         self.batches, self.class_weight = batches, class_weight or {0: 1.0, 1: 1.0}
-        self.count = backend.replicas()
+        count, total, each = backend.replicas(), len(batches.rows), batches.batch_size
+        self.real = np.array([min(each, total - start) for start in range(0, total, each)])
+        self.filled = -(-self.real // count) * count
+        self.scale = self.filled / self.real
+        if whole:
+            self.scale[:] = self.filled.sum() / self.real.sum()
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         pixels, labels = self.batches[number]
-        filled = np.arange(-(-len(labels) // self.count) * self.count)
-        rows = filled % len(labels)
-        weight = np.where(labels[rows, 0] == 1, self.class_weight[1], self.class_weight[0])
-        weight *= (filled < len(labels)) * len(filled) / len(labels)
-        return pixels[rows], labels[rows], weight.astype(np.float32)
+        rows = np.arange(self.filled[number])
+        first = rows % self.real[number]
+        weight = np.where(labels[first, 0] == 1, self.class_weight[1], self.class_weight[0])
+        weight = weight * (rows == first) * self.scale[number]
+        return pixels[first], labels[first], weight.astype(np.float32)
 
     def on_epoch_end(self) -> None:
         """Draws the order of the next epoch."""

@@ -136,7 +136,7 @@ def _go_on(
     weight = batches.class_weights(learners) if plan.balance == "classes" else None
     if backend.replicas() > 1:
         learners, weight = devices.Shared(learners, weight), None
-        validators = devices.Shared(validators)
+        validators = devices.Shared(validators, whole=True)
     compile_for(model, plan, steps=len(learners), epochs=epochs)
     if done:
         log.info("%s: goes on after epoch %d", keeper.folder, done)

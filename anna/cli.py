@@ -1,4 +1,4 @@
-"""The command line: `anna sample`, `verify`, `prepare`, `train`, `gather`, `test`, `predict`, …"""
+"""The command line: sample, verify, prepare, train, gather, test, predict, export."""
 
 from __future__ import annotations
 

@@ -38,12 +38,10 @@ def main(folder):
         return run.model
 
     fit("one", 1, epochs=1)
-    shutil.copytree(folder / "one", folder / "one, then two")
-    fit("one", 1, epochs=2)
-    fit("one, then two", 2, epochs=2)
-    fit("two", 2, epochs=1)
-    shutil.copytree(folder / "two", folder / "two, then one")
-    fit("two, then one", 1, epochs=2)
+    shutil.copytree(folder / "one", folder / "one, two, one")
+    fit("one", 1, epochs=3)
+    fit("one, two, one", 2, epochs=2)
+    fit("one, two, one", 1, epochs=3)
     fit("odd, one", 1, epochs=1, batch_size=5, normed=False)
     model = fit("odd, two", "all", epochs=1, batch_size=5, normed=False)
     judged = anna.predict.probabilities(model, pixels, batch_size=7)

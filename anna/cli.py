@@ -1,4 +1,4 @@
-"""The command line: `anna sample`, `verify`, `prepare`, `train`, `test`, `predict`, `export`."""
+"""The command line: sample, verify, prepare, train, gather, test, predict, export."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _WHERE = """
 C-NMC is taken from ANNA_INPUT (else from input/), results go to ANNA_OUTPUT (else to output/).
 Exit codes: 0 all went well, 1 something was found wrong, 2 it failed.
 """
+_SHOWN = ("weighted_f1", "auc")
 _EXAMPLES = {
     None: """examples:
   python -m anna predict folder/ --out calls.csv
@@ -25,7 +26,10 @@ _EXAMPLES = {
     "verify": "example:\n  anna verify /data/C-NMC_Leukemia --out problems.csv\n",
     "prepare": "examples:\n  anna prepare\n  ANNA_INPUT=archive.zip anna prepare --size 160\n",
     "train": "examples:\n  anna train\n  anna train --epochs 3 --seed 1\n"
-    "  anna train --network anna-2020\n\nStopped, it goes on where it was when called again.\n",
+    "  anna train --network anna-2020\n  anna train --devices all\n"
+    "  anna train --fold 3 --folds 5 --name slow --learning-rate 0.0005\n\n"
+    "Stopped, it goes on where it was when called again.\n",
+    "gather": "examples:\n  anna gather\n  anna gather anna slow --folds 5\n",
     "test": "example:\n  anna test --resamples 500\n",
     "predict": "examples:\n  anna predict folder/ --out calls.csv\n"
     "  anna predict a.bmp b.png --page calls.html\n  anna predict folder/ --trained\n",
@@ -79,6 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--batch-size", type=int, default=32)
     train.add_argument("--learning-rate", type=float, help="by default the recipe's")
     train.add_argument("--seed", type=int, default=0, help="of weights, order, augmentation")
+    train.add_argument("--devices", type=_devices, default=1, help="how many, or all (1)")
+    train.add_argument("--fold", type=int, help="train without this fold of people, from 0")
+    train.add_argument("--folds", type=int, default=5, help="how many there are (5)")
+    train.add_argument("--name", help="of these folds, among others (the network's)")
+
+    gather = _command(commands, _gather, "score people by the folds that have not seen them")
+    gather.add_argument("names", nargs="*", default=["anna"], metavar="name", help="(anna)")
+    gather.add_argument("--folds", type=int, default=5, help="how many there are (5)")
+    gather.add_argument("--resamples", type=int, default=2000, help="behind each interval (2000)")
+    gather.add_argument("--seed", type=int, default=0, help="of the bootstrap")
 
     test = _command(commands, _test, "threshold, scores, model card (notebook 4)")
     test.add_argument("--resamples", type=int, default=2000, help="behind each interval (2000)")
@@ -163,11 +177,31 @@ def _train(asked: argparse.Namespace) -> int:
     options = {"epochs": asked.epochs, "batch_size": asked.batch_size, "seed": asked.seed}
     if asked.learning_rate:
         options["learning_rate"] = asked.learning_rate
-    run = anna.steps.train(ws, asked.network, **options, progress=not asked.quiet)
+    options |= {"devices": asked.devices, "progress": not asked.quiet}
+    if asked.fold is None:
+        run = anna.steps.train(ws, asked.network, **options)
+    else:
+        options |= {"folds": asked.folds, "network": asked.network, "name": asked.name}
+        run = anna.rounds.train(ws, asked.fold, **options)
     return _say(
         f"{len(run.history)} epochs, {run.new_epochs} of them now, epoch {run.best_epoch} kept: "
         f"{run.folder / 'best.keras'}"
     )
+
+
+def _devices(text: str) -> int | str:
+    return text if text == "all" else int(text)
+
+
+def _gather(asked: argparse.Namespace) -> int:
+    ws = anna.Workspace.locate()
+    options = {"folds": asked.folds, "resamples": asked.resamples, "seed": asked.seed}
+    for name in asked.names:
+        _, scores = anna.rounds.gather(ws, name, **options)
+        rows = (f"{key} {anna.metrics.describe(scores.loc[key])}" for key in _SHOWN)
+        shown = ", ".join(rows)
+        _say(f"{name}, {scores.attrs['people']} people out of fold: {shown}")
+    return _say(f"see {ws.csv}")
 
 
 def _test(asked: argparse.Namespace) -> int:
@@ -176,7 +210,7 @@ def _test(asked: argparse.Namespace) -> int:
     results = anna.steps.judge(ws, **options)
     rows = {name: model["scores"] for name, model in results["models"].items()}
     for name, scores in rows.items():
-        shown = (f"{key} {anna.card.score(scores[key])}" for key in ("weighted_f1", "auc"))
+        shown = (f"{key} {anna.card.score(scores[key])}" for key in _SHOWN)
         _say(f"{name}: {', '.join(shown)}")
     note = f"{results['note']}. " if results["note"] else ""
     return _say(f"{note}{ws.output / 'results.json'}, {ws.output / 'model_card.md'}")

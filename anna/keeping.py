@@ -47,7 +47,7 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Keeps the epoch, unless its loss is no number."""
         row = {"epoch": epoch + 1} | {key: float(value) for key, value in (logs or {}).items()}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row["learning_rate"] = _rate(self.model)
         if not all(map(math.isfinite, (row["loss"], row.get("val_loss", 0.0)))):
             self.broken, self.model.stop_training = epoch + 1, True
             return
@@ -77,7 +77,7 @@ class Replay(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Replays the history; the learning rate stays as it was loaded."""
-        rate = float(self.model.optimizer.learning_rate)
+        rate = _rate(self.model)
         for row in self.history:
             for callback in self.callbacks:
                 callback.on_epoch_end(int(row["epoch"]) - 1, dict(row))
@@ -143,6 +143,11 @@ def callbacks(
         logs = str(keeper.folder / "logs")
         found.append(keras.callbacks.TensorBoard(logs, write_graph=False))
     return found + ([Progress(done, epochs, keeper.folder.name)] if progress else [])
+
+
+def _rate(model: keras.Model) -> float:
+    """Returns the learning rate of now."""
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
 
 
 def _watchers(patience: int, history: list[dict]) -> list[keras.callbacks.Callback]:

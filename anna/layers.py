@@ -130,6 +130,7 @@ class MaskTeacher(keras.layers.Layer):
             target = ops.stop_gradient(self.opened(cell, cell.shape[1] // mask.shape[1]))
             mask = ops.cast(mask, "float32")
             loss = ops.mean(ops.binary_crossentropy(target, mask))
+            self._clear_losses()  # devices take turns in one layer: the one before has left its own
             self.add_loss(self.weight * loss)
         return mask
 

@@ -76,3 +76,8 @@ ANNA = {
     "smoothing": 0.05,
     "clip": 1.0,
 }
+
+
+def of(network: str) -> dict:
+    """Returns the settings that a network is taught with, those aside that are as by default."""
+    return dict(ANNA) if network == "anna" else {}

@@ -95,23 +95,33 @@ def prepared(ws: Workspace, *, progress: bool = True) -> Prepared:
     return Prepared(cells, pixels, settings)
 
 
-def train(ws: Workspace, name: str, *, seed: int = 0, progress: bool = True, **options):
+def train(
+    ws: Workspace,
+    name: str,
+    *,
+    seed: int = 0,
+    devices: int | str = 1,
+    progress: bool = True,
+    **options,
+):
     """Returns the `anna.training.Run` of a network, each by its own recipe; it goes on if stopped.
 
     Args:
         ws: Where `prepare` was.
         name: Of `NETWORKS`.
         seed: Of weights, order and augmentation.
+        devices: As of `anna.devices.spread`.
         progress: Whether to show bars.
         **options: Of `anna.training.fit`, such as `epochs`, `batch_size` and `learning_rate`.
     """
     models, recipe, training = (_with_keras(part) for part in ("models", "recipe", "training"))
+    spread = _with_keras("devices").spread
     data = prepared(ws, progress=progress)
     size, crop = data.settings["size"], data.settings["crop"]
-    network = models.build(name, size, crop=crop, seed=seed)
-    known = recipe.ANNA if name == "anna" else {}
-    options = {**known, **options, "seed": seed, "progress": progress}
-    return training.fit(network, data.pixels, data.cells, folder=ws.models / name, **options)
+    options = {**recipe.of(name), **options, "seed": seed, "progress": progress}
+    with spread(devices):
+        network = models.build(name, size, crop=crop, seed=seed)
+        return training.fit(network, data.pixels, data.cells, folder=ws.models / name, **options)
 
 
 def judge(ws: Workspace, *, resamples: int = 2000, seed: int = 0, progress: bool = True) -> dict:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 
+from anna import backend
 from anna.archive import leads_outside
 from anna.patience import passing, patiently
 from anna.workspace import FULL, named_when_full, write_whole
@@ -23,7 +24,8 @@ def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Pa
     """
 
     def _write(part: Path) -> None:
-        model.save(part)
+        with backend.synchronized(model, False):
+            model.save(part)
         with zipfile.ZipFile(part, "a") as archive:
             archive.writestr(_RECORD, json.dumps(record or {}, indent=1))
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from anna import backend, batches, runs, splits
+from anna import backend, batches, devices, runs, splits
 from anna.encoders import backbone_of
 from anna.keeping import Keeper, callbacks
 from anna.lock import alone
@@ -81,7 +81,8 @@ def fit(
     Raises:
         anna.splits.LeakError: If a person is on two sides.
         ValueError: If pixels do not belong to cells, a class is missing on a side, or a new run
-            would begin from trained weights, or a file of the run is damaged.
+            would begin from trained weights, or a file of the run is damaged, or the network was
+            built for other devices.
         TrainingError: If the loss is no longer a number.
         anna.lock.BusyError: If another run is training in the folder.
         OSError: If the disk is full; the epochs before are kept.
@@ -132,6 +133,10 @@ def _go_on(
         pixels, cells, "train", batch_size=size, people=plan.balance == "people", **order
     )
     validators = batches.of_role(pixels, cells, "valid", batch_size=size)
+    weight = batches.class_weights(learners) if plan.balance == "classes" else None
+    if backend.replicas() > 1:
+        learners, weight = devices.Shared(learners, weight), None
+        validators = devices.Shared(validators, whole=True)
     compile_for(model, plan, steps=len(learners), epochs=epochs)
     if done:
         log.info("%s: goes on after epoch %d", keeper.folder, done)
@@ -141,7 +146,7 @@ def _go_on(
         keeper,
         x=learners,
         validation_data=validators if len(validators) else None,
-        class_weight=batches.class_weights(learners) if plan.balance == "classes" else None,
+        class_weight=weight,
         initial_epoch=done,
         epochs=epochs,
         callbacks=callbacks(keeper, plan, epochs, progress=progress),
@@ -151,7 +156,8 @@ def _go_on(
 def _run(model: keras.Model, keeper: Keeper, **options) -> None:
     """Fits; the batches bring their own order. A loss that is no number becomes an error."""
     try:
-        model.fit(shuffle=False, verbose=0, **options)
+        with backend.synchronized(model, backend.replicas() > 1):
+            model.fit(shuffle=False, verbose=0, **options)
         broken = keeper.broken
     except Exception:  # PyTorch raises where the other backends go on with NaN
         broken = len(keeper.history) + 1
@@ -168,6 +174,7 @@ def _check(
     model: keras.Model, pixels: np.ndarray, cells: pd.DataFrame, also: tuple[str, ...]
 ) -> None:
     splits.check(cells)
+    devices.check(model)
     expected = (len(cells), *model.input_shape[1:])
     if pixels.shape != expected or pixels.dtype != np.uint8:
         raise ValueError(

@@ -9,7 +9,7 @@ import pytest
 import anna
 from anna.cli import main
 
-COMMANDS = ("sample", "verify", "prepare", "train", "test", "predict", "export")
+COMMANDS = ("sample", "verify", "prepare", "train", "gather", "test", "predict", "export")
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 import anna
+from anna import arguments
 from anna.cli import main
 
-COMMANDS = ("sample", "verify", "prepare", "train", "gather", "test", "predict", "export")
+COMMANDS = tuple(arguments._EXAMPLES)[1:]
 
 
 @pytest.fixture(scope="module")
@@ -58,35 +59,45 @@ def test_the_whole_way(folder, capsys):
     expected = predicted.loc[cells["name"].head(5), "probability"]
     assert calls["probability"].tolist() == pytest.approx(expected.tolist(), abs=1e-3)
 
+    assert main(["report"]) == 0
+    assert (output / "report.html").stat().st_size > 10_000
+    options = ["--out", str(folder / "both.csv"), "--page", str(folder / "both.html")]
+    assert main(["compare", str(output), str(output), *options]) == 0
+    assert len(anna.tables.read(folder / "both.csv")) > 0
+    assert (folder / "both.html").is_file()
+
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("words", "said"),
     [
         (["prepare", "--quiet"], "ANNA_INPUT must hold C-NMC"),
         (["train", "--quiet"], "Missing: "),
         (["test", "--quiet"], "Missing: "),
         (["predict", "a.bmp", "--quiet"], "Received: a.bmp"),
+        (["field", "a.png", "--quiet"], "a.png"),
+        (["compare", "nowhere", "elsewhere"], "nowhere"),
+        (["report"], "results.json"),
         (["export", "x.h5", "--quiet"], "Received: x.h5"),
         (["export", "x.onnx", "--trained"], "anna test"),
     ],
 )
-def test_what_cannot_be_done_is_exit_code_2(arguments, said, tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_done_is_exit_code_2(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     monkeypatch.setenv("ANNA_INPUT", str(tmp_path / "in"))
     monkeypatch.setenv("ANNA_OUTPUT", str(tmp_path / "out"))
     with pytest.raises(SystemExit) as left:
-        main(arguments)
+        main(words)
     assert left.value.code == 2
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["train", "--epochs", "many"]])
-def test_wrong_usage_is_exit_code_2(arguments, capsys):
+@pytest.mark.parametrize("words", [[], ["fly"], ["train", "--epochs", "many"]])
+def test_wrong_usage_is_exit_code_2(words, capsys):
     with pytest.raises(SystemExit) as left:
-        main(arguments)
+        main(words)
     assert left.value.code == 2
     assert "usage: anna" in capsys.readouterr().err
 

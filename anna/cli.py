@@ -107,8 +107,7 @@ def _test(asked: argparse.Namespace) -> int:
 
 
 def _predict(asked: argparse.Namespace) -> int:
-    if missing := [path for path in asked.paths if not Path(path).exists()]:
-        raise FileNotFoundError(f"No such file or folder. Received: {missing[0]}")
+    _require(asked.paths)
     file, threshold, _ = _chosen(asked)
     model, progress = anna.models.load(file), not asked.quiet
     calls = anna.calls.of(model, asked.paths, threshold=threshold, progress=progress)
@@ -127,6 +126,7 @@ def _predict(asked: argparse.Namespace) -> int:
 
 
 def _field(asked: argparse.Namespace) -> int:
+    _require(asked.paths)
     file, threshold, _ = _chosen(asked)
     model, options = anna.models.load(file), {"scale": asked.scale, "progress": not asked.quiet}
     cells = anna.fields.judge(model, asked.paths, threshold=threshold, **options)
@@ -153,6 +153,11 @@ def _report(asked: argparse.Namespace) -> int:
 def _export(asked: argparse.Namespace) -> int:
     file, threshold, card = _chosen(asked)
     return _say(anna.export.file(asked.out, source=file, card=card, threshold=threshold))
+
+
+def _require(paths: list[str]) -> None:
+    if missing := [path for path in paths if not Path(path).exists()]:
+        raise FileNotFoundError(f"No such file or folder. Received: {missing[0]}")
 
 
 def _say(text: object) -> int:

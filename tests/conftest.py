@@ -2,17 +2,13 @@
 
 import importlib
 import importlib.util
-import os
 import shutil
 import sys
-from pathlib import Path
 
 import pytest
+from places import DATA, REPO
 
 import anna
-
-REPO = Path(__file__).resolve().parents[1]
-DATA = Path(os.environ.get("ANNA_REAL_DATA") or REPO.parent / "shared" / "data")
 
 
 @pytest.fixture(scope="session", autouse=True)

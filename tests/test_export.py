@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import REPO
 from PIL import Image
+from places import REPO
 
 import anna
 from anna.calibration import Calibration

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import DATA
 from PIL import Image
+from places import DATA
 
 import anna
 from anna import detection, field_page, fields, masks, parting, smear, wbc

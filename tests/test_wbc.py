@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import DATA
 from PIL import Image
+from places import DATA
 
 from anna import masks, otsu, wbc
 from anna.facts import ImageError

@@ -155,7 +155,8 @@ def _summary(cells: pd.DataFrame) -> str:
 def _page(cells: pd.DataFrame, pictures: list[str], lines: list[str]) -> str:
     heads = "".join(f'<th scope="col">{name}</th>' for name in _HEAD)
     keys = ", ".join(f'<b style="color:{COLOURS[name]}">{name}</b>' for name in COLOURS)
-    body = f"""<h1>ANNa: {cells["path"].nunique():,} fields,
+    fields_seen = cells["path"].nunique()
+    body = f"""<h1>ANNa: {fields_seen:,} {"field" if fields_seen == 1 else "fields"},
 {cells["cell"].notna().sum():,} nucleated cells</h1>
 <p><strong>For research and teaching. Not for diagnosis.</strong></p>
 {_summary(cells)}

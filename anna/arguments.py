@@ -48,6 +48,12 @@ def parser(actions: Mapping[str, Callable]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_data, _training, _judging, _passing_on):
+        add(commands, actions)
+    return whole
+
+
+def _data(commands, actions: Mapping[str, Callable]) -> None:
     sample = _command(commands, actions, "sample", "draw a stand-in for C-NMC")
     sample.add_argument("folder", type=Path, help="where it goes")
     sample.add_argument("--cells", type=int, default=640, help="training cells (640)")
@@ -65,6 +71,8 @@ def parser(actions: Mapping[str, Callable]) -> argparse.ArgumentParser:
     prepare.add_argument("--valid", type=float, default=0.2, help="share that validates (0.2)")
     prepare.add_argument("--seed", type=int, default=0, help="of the split")
 
+
+def _training(commands, actions: Mapping[str, Callable]) -> None:
     train = _command(commands, actions, "train", "train a network (notebook 3)")
     train.add_argument("--network", choices=anna.steps.NETWORKS, default="anna")
     train.add_argument("--epochs", type=int, default=18)
@@ -84,6 +92,8 @@ def parser(actions: Mapping[str, Callable]) -> argparse.ArgumentParser:
     gather.add_argument("--resamples", type=int, default=2000, help="behind each interval (2000)")
     gather.add_argument("--seed", type=int, default=0, help="of the bootstrap")
 
+
+def _judging(commands, actions: Mapping[str, Callable]) -> None:
     test = _command(commands, actions, "test", "threshold, scores, model card (notebook 4)")
     test.add_argument("--resamples", type=int, default=2000, help="behind each interval (2000)")
     test.add_argument("--seed", type=int, default=0, help="of the bootstrap")
@@ -101,6 +111,8 @@ def parser(actions: Mapping[str, Callable]) -> argparse.ArgumentParser:
     field.add_argument("--scale", type=float, default=1.0, help="C-NMC's pixels in one (1)")
     _choose_model(field)
 
+
+def _passing_on(commands, actions: Mapping[str, Callable]) -> None:
     compare = _command(commands, actions, "compare", "set runs side by side on the same people")
     compare.add_argument("outputs", nargs="+", type=Path, help="output folders of runs")
     compare.add_argument("--out", type=Path, default=Path("comparison.csv"), help="the table")
@@ -111,7 +123,6 @@ def parser(actions: Mapping[str, Callable]) -> argparse.ArgumentParser:
     export = _command(commands, actions, "export", "write a network to pass on")
     export.add_argument("out", type=Path, help=".onnx, .tflite, or a folder for a SavedModel")
     _choose_model(export)
-    return whole
 
 
 def _command(

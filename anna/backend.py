@@ -111,6 +111,22 @@ def synchronized(model: keras.Model, on: bool) -> Iterator[None]:
             layer.synchronized = was
 
 
+def require_tensorflow(what: str) -> None:
+    """Checks that Keras runs on TensorFlow.
+
+    Args:
+        what: Needs it, "Exports are made".
+
+    Raises:
+        ImportError: If it does not.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ImportError(
+            f"{what} with TensorFlow: set KERAS_BACKEND=tensorflow. "
+            f"Received: {keras.backend.backend()}"
+        )
+
+
 def precision() -> str:
     """Returns the dtype policy that suits the machine.
 
@@ -129,7 +145,8 @@ def compilation() -> bool | str:
 
     There it compiles for longer than a small network trains.
     """
-    return bool(gpus()) and "auto" if keras.backend.backend() == "tensorflow" else "auto"
+    on_processor = keras.backend.backend() == "tensorflow" and not gpus()
+    return False if on_processor else "auto"
 
 
 def _multiplies_bfloat16() -> bool:

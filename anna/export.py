@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from anna import exported, front, images, models, report
-from anna.backend import silence
+from anna.backend import require_tensorflow, silence
 from anna.card import INTENDED
 from anna.checks import CLASSES, require_fraction
 from anna.exported import RECORD, needed
@@ -63,11 +63,7 @@ def write(
     path = Path(path)
     put = _writer(path)
     require_fraction("threshold", threshold)
-    if keras.backend.backend() != "tensorflow":
-        raise ImportError(
-            "Exports are made with TensorFlow: set KERAS_BACKEND=tensorflow. "
-            f"Received: {keras.backend.backend()}"
-        )
+    require_tensorflow("Exports are made")
     network = front.whole(model)
     kept = _told(model, about or {}, threshold)
 

@@ -5,7 +5,9 @@ import importlib.util
 import shutil
 import sys
 
+import pandas as pd
 import pytest
+from copies import picture, save
 from places import DATA, REPO
 
 import anna
@@ -77,6 +79,15 @@ def indexed(sample_root):
 def cells(indexed):
     """The sample's cells with group and role; do not change it, `assign` returns a new one."""
     return anna.splits.assign(indexed)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Thirty different images of 24 pixels."""
+    paths = [tmp_path / "images" / f"{number:02}.bmp" for number in range(30)]
+    for number, path in enumerate(paths):
+        save(path, picture(number))
+    return pd.DataFrame({"path": [str(path) for path in paths]})
 
 
 @pytest.fixture(scope="session")

@@ -112,26 +112,3 @@ def test_a_file_that_could_not_be_judged_is_exit_code_1(model, folder, tmp_path)
     options = ["--model", str(tmp_path / "m.keras"), "--out", str(out), "--quiet"]
     assert main(["predict", str(folder), *options]) == 1
     assert len(pd.read_csv(out)) == 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["predict", "nowhere"], "No such file or folder. Received: nowhere"),
-        (["verify", "nowhere"], "No C-NMC below that folder"),
-    ],
-)
-def test_what_cannot_be_done_is_exit_code_2_and_one_line(arguments, said, capsys):
-    with pytest.raises(SystemExit) as left:
-        main(arguments)
-    assert left.value.code == 2
-    told = capsys.readouterr().err
-    assert said in told
-    assert "Traceback" not in told
-
-
-def test_a_sample_is_drawn_and_verified(tmp_path, own_output, capsys):
-    assert main(["sample", str(tmp_path / "s"), "--cells", "60", "--quiet"]) == 0
-    assert main(["verify", str(tmp_path / "s"), "--out", str(tmp_path / "p.csv")]) in (0, 1)
-    assert (tmp_path / "p.csv").is_file()
-    assert str(tmp_path / "s") in capsys.readouterr().out

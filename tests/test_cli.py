@@ -74,6 +74,7 @@ def test_the_whole_way(folder, capsys):
         (["train", "--quiet"], "Missing: "),
         (["test", "--quiet"], "Missing: "),
         (["predict", "a.bmp", "--quiet"], "Received: a.bmp"),
+        (["verify", "nowhere"], "No C-NMC below that folder"),
         (["field", "a.png", "--quiet"], "a.png"),
         (["compare", "nowhere", "elsewhere"], "nowhere"),
         (["report"], "results.json"),

@@ -14,15 +14,6 @@ from anna import facts, images
 
 
 @pytest.fixture
-def files(tmp_path):
-    """Thirty different images of 24 pixels."""
-    paths = [tmp_path / "images" / f"{number:02}.bmp" for number in range(30)]
-    for number, path in enumerate(paths):
-        save(path, picture(number))
-    return pd.DataFrame({"path": [str(path) for path in paths]})
-
-
-@pytest.fixture
 def reads(monkeypatch):
     """The paths that are read, in no order."""
     paths, read = [], images.read
@@ -35,8 +26,8 @@ def reads(monkeypatch):
     return paths
 
 
-def load(files, folder, size=8, crop=16):
-    return images.load(files, size, crop=crop, cache=folder, progress=False)
+def load(pictures, folder, size=8, crop=16):
+    return images.load(pictures, size, crop=crop, cache=folder, progress=False)
 
 
 def by_pillow(path, size, crop):
@@ -104,8 +95,8 @@ def test_red_comes_first(tmp_path):
     assert (found[0] == (200, 10, 30)).all()
 
 
-def test_the_pixels_lie_on_disk_and_cannot_be_changed(files, tmp_path):
-    found = load(files, tmp_path / "arrays")
+def test_the_pixels_lie_on_disk_and_cannot_be_changed(pictures, tmp_path):
+    found = load(pictures, tmp_path / "arrays")
     assert isinstance(found, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         found[0] = 0
@@ -114,33 +105,33 @@ def test_the_pixels_lie_on_disk_and_cannot_be_changed(files, tmp_path):
     np.testing.assert_array_equal(np.load(kept, allow_pickle=False), found)
 
 
-def test_the_cache_is_used_again(files, tmp_path, reads):
-    first = load(files, tmp_path / "arrays")
+def test_the_cache_is_used_again(pictures, tmp_path, reads):
+    first = load(pictures, tmp_path / "arrays")
     (kept,) = (tmp_path / "arrays").iterdir()
     before, reads[:] = kept.stat(), []
-    np.testing.assert_array_equal(load(files, tmp_path / "arrays"), first)
+    np.testing.assert_array_equal(load(pictures, tmp_path / "arrays"), first)
     assert reads == []
     assert list((tmp_path / "arrays").iterdir()) == [kept]
     assert (kept.stat().st_mtime_ns, kept.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
 @pytest.mark.parametrize("change", [{"size": 12}, {"crop": 20}])
-def test_a_changed_setting_makes_a_new_cache(files, tmp_path, change):
-    first = np.array(load(files, tmp_path / "arrays"))
-    found = load(files, tmp_path / "arrays", **change)
+def test_a_changed_setting_makes_a_new_cache(pictures, tmp_path, change):
+    first = np.array(load(pictures, tmp_path / "arrays"))
+    found = load(pictures, tmp_path / "arrays", **change)
     settings = {"size": 8, "crop": 16} | change
-    np.testing.assert_array_equal(found[7], by_pillow(files["path"][7], **settings))
+    np.testing.assert_array_equal(found[7], by_pillow(pictures["path"][7], **settings))
     assert len(list((tmp_path / "arrays").iterdir())) == 2
-    np.testing.assert_array_equal(load(files, tmp_path / "arrays"), first)
+    np.testing.assert_array_equal(load(pictures, tmp_path / "arrays"), first)
 
 
-def test_a_changed_image_makes_a_new_cache(files, tmp_path):
-    load(files, tmp_path / "arrays")
-    path = Path(files["path"][3])
+def test_a_changed_image_makes_a_new_cache(pictures, tmp_path):
+    load(pictures, tmp_path / "arrays")
+    path = Path(pictures["path"][3])
     size = path.stat().st_size
     save(path, picture(200))
     assert path.stat().st_size == size
-    found = load(files, tmp_path / "arrays")
+    found = load(pictures, tmp_path / "arrays")
     np.testing.assert_array_equal(found[3], by_pillow(path, 8, 16))
 
 
@@ -149,22 +140,22 @@ def test_a_changed_image_makes_a_new_cache(files, tmp_path):
     [lambda t: t.iloc[::-1], lambda t: t.iloc[:20], lambda t: pd.concat([t, t.iloc[:1]])],
     ids=["order", "fewer", "twice"],
 )
-def test_other_rows_make_a_new_cache(files, tmp_path, change):
-    load(files, tmp_path / "arrays")
-    changed = change(files)
+def test_other_rows_make_a_new_cache(pictures, tmp_path, change):
+    load(pictures, tmp_path / "arrays")
+    changed = change(pictures)
     found = load(changed, tmp_path / "arrays")
     want = [by_pillow(path, 8, 16) for path in changed["path"]]
     np.testing.assert_array_equal(found, want)
 
 
 @pytest.mark.parametrize("stop", [0, 1, 11, 29])
-def test_stopped_in_the_middle_it_ends_with_the_same_bytes(files, tmp_path, monkeypatch, stop):
-    whole = load(files, tmp_path / "whole")
+def test_stopped_in_the_middle_it_ends_with_the_same_bytes(pictures, tmp_path, monkeypatch, stop):
+    whole = load(pictures, tmp_path / "whole")
     monkeypatch.setattr(images, "_CHUNK", 4)
     read, seen = images.read, []
 
     def stopped(path, *args, **options):
-        if path == files["path"][stop]:
+        if path == pictures["path"][stop]:
             raise KeyboardInterrupt
         return read(path, *args, **options)
 
@@ -174,62 +165,62 @@ def test_stopped_in_the_middle_it_ends_with_the_same_bytes(files, tmp_path, monk
 
     monkeypatch.setattr(images, "read", stopped)
     with pytest.raises(KeyboardInterrupt):
-        load(files, tmp_path / "arrays")
+        load(pictures, tmp_path / "arrays")
     assert not list((tmp_path / "arrays").glob("*.npy"))
     monkeypatch.setattr(images, "read", counted)
-    found = load(files, tmp_path / "arrays")
+    found = load(pictures, tmp_path / "arrays")
     np.testing.assert_array_equal(found, whole)
-    assert sorted(seen) == files["path"].tolist()[stop // 4 * 4 :]
+    assert sorted(seen) == pictures["path"].tolist()[stop // 4 * 4 :]
     (kept,) = (tmp_path / "arrays").iterdir()
     assert kept.read_bytes() == (tmp_path / "whole" / kept.name).read_bytes()
 
 
-def test_an_image_that_changes_while_work_is_stopped(files, tmp_path, monkeypatch, reads):
+def test_an_image_that_changes_while_work_is_stopped(pictures, tmp_path, monkeypatch, reads):
     monkeypatch.setattr(images, "_CHUNK", 4)
     read = images.read
 
     def stopped(path, *args, **options):
-        if path == files["path"][20]:
+        if path == pictures["path"][20]:
             raise KeyboardInterrupt
         return read(path, *args, **options)
 
     monkeypatch.setattr(images, "read", stopped)
     with pytest.raises(KeyboardInterrupt):
-        load(files, tmp_path / "arrays")
-    save(files["path"][2], picture(222))
+        load(pictures, tmp_path / "arrays")
+    save(pictures["path"][2], picture(222))
     monkeypatch.setattr(images, "read", read)
-    found = load(files, tmp_path / "arrays")
-    np.testing.assert_array_equal(found[2], by_pillow(files["path"][2], 8, 16))
+    found = load(pictures, tmp_path / "arrays")
+    np.testing.assert_array_equal(found[2], by_pillow(pictures["path"][2], 8, 16))
 
 
 @pytest.mark.parametrize("content", [lambda b: b[:-1], lambda b: b[:100], lambda b: b""])
-def test_a_damaged_cache_is_made_anew(files, tmp_path, caplog, content):
-    whole = np.array(load(files, tmp_path / "arrays"))
+def test_a_damaged_cache_is_made_anew(pictures, tmp_path, caplog, content):
+    whole = np.array(load(pictures, tmp_path / "arrays"))
     (kept,) = (tmp_path / "arrays").iterdir()
     kept.write_bytes(content(kept.read_bytes()))
     with caplog.at_level(logging.WARNING):
-        np.testing.assert_array_equal(load(files, tmp_path / "arrays"), whole)
+        np.testing.assert_array_equal(load(pictures, tmp_path / "arrays"), whole)
     assert f"{kept} is damaged" in caplog.text
 
 
-def test_a_pickle_is_never_opened(files, tmp_path):
-    load(files, tmp_path / "arrays")
+def test_a_pickle_is_never_opened(pictures, tmp_path):
+    load(pictures, tmp_path / "arrays")
     (kept,) = (tmp_path / "arrays").iterdir()
     with kept.open("wb") as file:
         np.save(file, np.array([print], dtype=object), allow_pickle=True)
-    assert load(files, tmp_path / "arrays").shape == (30, 8, 8, 3)
+    assert load(pictures, tmp_path / "arrays").shape == (30, 8, 8, 3)
 
 
-def test_an_unreadable_image_is_black_and_told(files, tmp_path, caplog):
-    Path(files["path"][3]).write_bytes(Path(files["path"][3]).read_bytes()[:500])
-    Path(files["path"][9]).unlink()
+def test_an_unreadable_image_is_black_and_told(pictures, tmp_path, caplog):
+    Path(pictures["path"][3]).write_bytes(Path(pictures["path"][3]).read_bytes()[:500])
+    Path(pictures["path"][9]).unlink()
     with caplog.at_level(logging.WARNING):
-        found = load(files, tmp_path / "arrays")
+        found = load(pictures, tmp_path / "arrays")
     black = np.flatnonzero(~found.reshape(30, -1).any(axis=1))
     assert black.tolist() == [3, 9]
     for row in black:
-        assert files["path"][row] in caplog.text
-    np.testing.assert_array_equal(found[10], by_pillow(files["path"][10], 8, 16))
+        assert pictures["path"][row] in caplog.text
+    np.testing.assert_array_equal(found[10], by_pillow(pictures["path"][10], 8, 16))
 
 
 def test_one_file_that_cannot_be_read_is_an_error(tmp_path):
@@ -237,8 +228,8 @@ def test_one_file_that_cannot_be_read_is_an_error(tmp_path):
         images.read(tmp_path / "missing.bmp")
 
 
-def test_no_rows(files, tmp_path):
-    assert load(files.iloc[:0], tmp_path / "arrays").shape == (0, 8, 8, 3)
+def test_no_rows(pictures, tmp_path):
+    assert load(pictures.iloc[:0], tmp_path / "arrays").shape == (0, 8, 8, 3)
 
 
 @pytest.mark.parametrize(
@@ -250,9 +241,9 @@ def test_no_rows(files, tmp_path):
         ({"crop": "320"}, "crop .*Received: '320'"),
     ],
 )
-def test_settings_that_make_no_sense(files, tmp_path, settings, told):
+def test_settings_that_make_no_sense(pictures, tmp_path, settings, told):
     with pytest.raises(ValueError, match=told):
-        load(files, tmp_path / "arrays", **settings)
+        load(pictures, tmp_path / "arrays", **settings)
     assert not (tmp_path / "arrays").exists()
 
 

@@ -91,7 +91,7 @@ def draw(
             rows.append((labels.max(), pd.NA if kind < 0 else int(kind)))
     light = _tinted(light, tint, rng)
     pixels = np.clip(light + rng.normal(0, 1.2, light.shape), 0, 255)
-    return _shrunk(pixels.astype(np.uint8), labels, nuclei, rows, scale)
+    return _shrunk(pixels.astype(np.uint8), labels, nuclei, rows, scale=scale)
 
 
 def _tinted(light: np.ndarray, tint: float, rng) -> np.ndarray:
@@ -101,7 +101,7 @@ def _tinted(light: np.ndarray, tint: float, rng) -> np.ndarray:
     return 255 * (np.clip(light, 1, 255) / 255) ** np.float32(stain) * np.float32(lamp)
 
 
-def _shrunk(pixels, labels, nuclei, rows, scale: float) -> Field:
+def _shrunk(pixels, labels, nuclei, rows, *, scale: float) -> Field:
     """Returns the field at its own magnification, and the boxes of its cells there."""
     height, width = (round(side / scale) for side in labels.shape)
     if scale != 1:

@@ -11,24 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from copies import picture, save
 
 from anna import images
 
 NOBODY = 65_534
 codecs.lookup("utf-8-sig")  # another user may not be allowed to load it from root's Python
 ROOM = 600_000  # bytes of the small disk
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    """Thirty different images of 24 pixels."""
-    paths = [tmp_path / "images" / f"{number:02}.bmp" for number in range(30)]
-    for number, path in enumerate(paths):
-        save(path, picture(number))
-    return pd.DataFrame({"path": [str(path) for path in paths]})
 
 
 @pytest.fixture

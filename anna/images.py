@@ -4,9 +4,10 @@ import hashlib
 import io
 import json
 import logging
+import math
 import os
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from anna.facts import ImageError, decode
+from anna import pool
+from anna.facts import ImageError, box, decode
 from anna.kept import state
 from anna.lock import alone
 from anna.workspace import named_when_full, require_room, sweep, write_whole
@@ -51,8 +53,21 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
 
     Shrinking averages areas, so that texture is not aliased; enlarging is bicubic.
     """
-    method = _method(image.shape[0], size)
-    return cv2.resize(np.ascontiguousarray(image), (size, size), interpolation=method)
+    side = image.shape[0]
+    if size > side:
+        return cv2.resize(np.ascontiguousarray(image), (size, size), interpolation=cv2.INTER_CUBIC)
+    # Black shrinks to black: only the blocks of pixels that the cell touches take work.
+    block, small = side // math.gcd(side, size), size // math.gcd(side, size)
+    left, top, width, height = box(image)
+    x, y = left // block, top // block
+    wide, high = -(-(left + width) // block) - x, -(-(top + height) // block) - y
+    shrunk = np.zeros((size, size, 3), np.uint8)
+    if width:
+        part = image[y * block : (y + high) * block, x * block : (x + wide) * block]
+        shrunk[y * small : (y + high) * small, x * small : (x + wide) * small] = cv2.resize(
+            part, (wide * small, high * small), interpolation=cv2.INTER_AREA
+        )
+    return shrunk
 
 
 def shares(side: int, size: int) -> np.ndarray:
@@ -61,11 +76,8 @@ def shares(side: int, size: int) -> np.ndarray:
     `resize` is `shares @ image @ shares.T` of each channel, rounded.
     """
     unit = np.eye(side, dtype=np.float32)
-    return cv2.resize(unit, (side, size), interpolation=_method(side, size))
-
-
-def _method(side: int, size: int) -> int:
-    return cv2.INTER_AREA if size <= side else cv2.INTER_CUBIC
+    method = cv2.INTER_AREA if size <= side else cv2.INTER_CUBIC
+    return cv2.resize(unit, (side, size), interpolation=method)
 
 
 def read(path: str | os.PathLike, size: int = 128, *, crop: int = CROP) -> np.ndarray:
@@ -163,25 +175,25 @@ def _make(
     bar = tqdm(
         total=len(paths), initial=done, desc="preparing images", unit="img", disable=not progress
     )
+    made = pool.each(lambda path: _try(path, shape[1], crop), paths[done:])
     with (
         named_when_full(part),
         part.open("r+b" if done else "wb") as file,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        closing(made),
         bar,
     ):
         file.write(header)
         file.truncate(file.seek(len(header) + done * row))
         for start in range(done, len(paths), _CHUNK):
-            chunk = paths[start : start + _CHUNK]
-            block = np.empty((len(chunk), *shape[1:]), np.uint8)
-            for place, image in enumerate(pool.map(lambda p: _try(p, shape[1], crop), chunk)):
-                block[place] = image
+            block = np.empty((min(_CHUNK, len(paths) - start), *shape[1:]), np.uint8)
+            for place in range(len(block)):
+                block[place] = next(made)
                 bar.update()
             file.write(block)
             file.flush()
             os.fsync(file.fileno())
             check = zlib.crc32(block, check)
-            text = f"{start + len(chunk)} {check}"
+            text = f"{start + len(block)} {check}"
             write_whole(note, partial(Path.write_text, data=text))
     target = part.replace(stem.with_name(f"{stem.name}_{check:08x}.npy"))
     note.unlink(missing_ok=True)

@@ -1,21 +1,24 @@
 """What has been measured of files, kept in a CSV: a file is read again only when it has changed."""
 
+import itertools
 import logging
 import os
+import time
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 from tqdm.auto import tqdm
 
-from anna import tables
+from anna import pool, tables
 from anna.patience import patiently
 
 log = logging.getLogger(__name__)
-_BATCH = 500  # files between two writes of the CSV
-_CHECK = "check"  # the column of each row's checksum
+_BATCH = 500  # files measured at a time
+_PAUSE = 5  # seconds between two writes of the CSV, at least
+_CHECK = "check_2"  # the column of each row's checksum, and the version of what is measured
 _NO_MEASURE = ["path", "bytes", "modified", "problem"]
 
 
@@ -45,16 +48,27 @@ def rows(
     known = _known(cache, list(types))
     held = set(zip(known.index, known["bytes"], known["modified"], strict=True))
     now = {path: tuple(map(str, state(path))) for path in paths.drop_duplicates()}
-    stale = [path for path, (size, time) in now.items() if (path, size, time) not in held]
+    stale = [path for path, (size, changed) in now.items() if (path, size, changed) not in held]
     bar = tqdm(total=len(stale), desc=title, unit="img", disable=not (progress and stale))
-    with bar:
+    known, written, unsaved = known.drop(stale, errors="ignore"), time.monotonic(), False
+    try:
         for batch in _measured(stale, measure, types, bar):
-            known = pd.concat([known.drop(batch.index, errors="ignore"), batch])
-            sure = known[known.drop(columns=_NO_MEASURE, errors="ignore").ne("").any(axis=1)]
-            sure = sure.sort_index().reset_index()[list(types)]
-            tables.write(sure.assign(**{_CHECK: _checks(sure)}), cache)
+            known, unsaved = pd.concat([known, batch]), True
+            if time.monotonic() >= written + _PAUSE:
+                _write(known, list(types), cache)
+                written, unsaved = time.monotonic(), False
+    finally:
+        bar.close()
+        if unsaved:
+            _write(known, list(types), cache)
     found = known.where(known != "").reset_index()[list(types)]
     return tables.typed(found, types).set_index("path").reindex(paths)
+
+
+def _write(known: pd.DataFrame, columns: list[str], cache: Path) -> None:
+    sure = known[known.drop(columns=_NO_MEASURE, errors="ignore").ne("").any(axis=1)]
+    sure = sure.sort_index().reset_index()[columns]
+    tables.write(sure.assign(**{_CHECK: _checks(sure)}), cache)
 
 
 def state(path: str) -> tuple[int, int]:
@@ -78,7 +92,7 @@ def _known(cache: Path, columns: list[str]) -> pd.DataFrame:
         table = patiently(pd.read_csv, cache, dtype="str", keep_default_na=False)
         known, checks = table[columns], table[_CHECK]
     except (ValueError, KeyError, OSError) as error:
-        log.warning("%s is damaged and is made anew: %s", cache, error)
+        log.warning("%s is damaged, or of another version, and is made anew: %s", cache, error)
         return empty
     sound = checks == _checks(known)
     if not sound.all():
@@ -96,11 +110,13 @@ def _measured(
     paths: list[str], measure: Callable[[str], dict], types: dict[str, str], bar: tqdm
 ) -> Iterator[pd.DataFrame]:
     """Yields the rows of the files by path, some at a time, as text, measured by all cores."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(paths), _BATCH):
-            found = []
-            for row in pool.map(measure, paths[start : start + _BATCH]):
-                found.append(row)
-                bar.update()
+    with closing(pool.each(measure, paths)) as measured:
+        while found := list(itertools.islice(_counted(measured, bar), _BATCH)):
             batch = tables.typed(pd.DataFrame(found, columns=list(types)), types).astype(object)
             yield batch.where(batch.notna(), "").map(str).astype("str").set_index("path")
+
+
+def _counted(rows: Iterator[dict], bar: tqdm) -> Iterator[dict]:
+    for row in rows:
+        bar.update()
+        yield row

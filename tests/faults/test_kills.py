@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from copies import make, place, uid
 
-from anna import archive, facts, report, tables, workspace
+from anna import archive, facts, kept, report, tables, workspace
 
 KILL = "os.kill(os.getpid(), signal.SIGKILL)\n"
 CACHE = """
@@ -86,7 +86,7 @@ from pathlib import Path
 import pandas as pd
 from anna import facts, kept, tables
 
-kept._BATCH, write, count = 4, tables.write_whole, []
+kept._BATCH, kept._PAUSE, write, count = 4, 0, tables.write_whole, []
 def kill_in_the_third(path, writer):
     def _half(part):
         writer(part)
@@ -182,4 +182,4 @@ def test_measures_half_written_by_hand_are_made_anew(pictures, tmp_path, caplog)
     assert "facts.csv is damaged" in caplog.text
     assert tables.write(whole, cache) == cache  # a table without checksums counts for nothing
     pd.testing.assert_frame_equal(facts.of(pictures, cache=cache, progress=False), whole)
-    assert pd.read_csv(cache)["check"].str.len().eq(8).all()
+    assert pd.read_csv(cache)[kept._CHECK].str.len().eq(8).all()

@@ -3,30 +3,42 @@
     python benchmarks/speed.py --images 600 --steps 24 --rounds 3
 
 Preparation: images indexed, verified and cached, against the way of the original: a sorted glob,
-`cv2.imread`, `cv2.resize`, a list, `np.array`. Training: cells a second in steady state by
-`anna`'s batches and settings, against the whole array as float32 through `fit` with nothing set;
-the share of the rate of a large matrix product says how far from the machine's own limit. The two
-ways take turns, and the median of the rounds counts: so a busy machine slows both. Then where the
-minutes of the last `make notebooks` went. Writes output/csv/speed.csv.
+`cv2.imread`, `cv2.resize`, a list, `np.array`; from files that the system holds in memory, and from
+files that it does not, where reading their bytes and nothing else is the disk's own limit.
+Training and prediction: cells a second in steady state by ANNa's settings, against one array of
+float32 through `fit` or `predict` with nothing set, each in a process of its own; in training also
+the share of the rate of a large matrix product, the machine's own limit. The two ways take turns,
+and the median of the rounds counts: so a busy machine slows both. Then where the minutes of the
+last `make notebooks` went. Writes output/csv/speed.csv.
 """
 
 import argparse
+import json
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import cv2
-import keras
 import nbformat
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 import anna
 
-BATCH = 32
+WAYS = Path(__file__).with_name("speed_ways.py")
+PREDICTIONS = (  # task, network, how many cells a round, told as
+    ("predict", "anna", 512, "prediction"),
+    ("predict_singly", "anna", 64, "prediction, one cell at a time,"),
+    ("predict", "trained ANNa", 64, "prediction"),
+    ("predict_singly", "trained ANNa", 16, "prediction, one cell at a time,"),
+)
 
 
 def main() -> None:
@@ -39,14 +51,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=128)
     asked = parser.parse_args()
-    rows = [preparation(asked)]
-    rows += [training(name, asked) for name in ("anna-2020", "anna")]
+    rows = []
+    for row in measured(asked):
+        rows.append(row)
+        print(pd.DataFrame(rows[-1:]).round(3).to_string(index=False, header=False), flush=True)
     table = pd.DataFrame(rows)
     anna.tables.write(table, anna.Workspace.locate().csv / "speed.csv")
-    print(table.round(3).to_string(index=False))
+    print(f"\n{table.round(3).to_string(index=False)}")
     if len(slow := slowest_cells(anna.Workspace.locate().output / "notebooks")):
         print(f"\nmake notebooks: {slow['seconds'].sum() / 60:.1f} minutes in all; of these")
         print(slow.head(12).round(1).to_string(index=False))
+
+
+def measured(asked: argparse.Namespace) -> Iterator[dict]:
+    """Yields the rows of the table."""
+    yield from preparation(asked)
+    for network in ("anna-2020", "anna"):
+        yield training(network, asked)
+    for task, network, count, told in PREDICTIONS:
+        work = {"task": task, "network": network, "size": asked.size, "count": count}
+        yield {"what": f"{told} {network}, cells/s"} | in_two_processes(work, asked.rounds)[0]
 
 
 def in_turns(
@@ -61,29 +85,56 @@ def in_turns(
     }
 
 
-def preparation(asked: argparse.Namespace) -> dict:
-    """Returns images a second from files to an array."""
-    with tempfile.TemporaryDirectory() as folder:
+def preparation(asked: argparse.Namespace) -> Iterator[dict]:
+    """Yields images a second from files to an array, and of reading alone."""
+    with tempfile.TemporaryDirectory(dir=anna.Workspace.locate().output) as folder:
         root = _some_files(Path(folder), asked.images)
+        files = sorted(root.glob("**/*.bmp"))
 
-        def _ours() -> float:
-            start, place = time.perf_counter(), Path(folder) / f"cache-{time.time_ns()}"
+        def _ours() -> None:
+            place = Path(folder) / f"cache-{time.time_ns()}"
             cells = anna.cnmc.index(root)
-            anna.cnmc.verify(cells, cache=place / "facts.csv")
-            pixels = anna.images.load(cells, size=asked.size, cache=place, progress=False)
-            rate = len(pixels) / (time.perf_counter() - start)
+            anna.cnmc.verify(cells, cache=place / "facts.csv", progress=False)
+            anna.images.load(cells, size=asked.size, cache=place, progress=False)
             shutil.rmtree(place)
-            return rate
 
-        def _plain() -> float:
-            start, images = time.perf_counter(), []
+        def _plain() -> None:
+            images = []
             for path in sorted(root.glob("**/*.bmp")):
                 images.append(cv2.resize(cv2.imread(str(path)), (asked.size, asked.size)))
-            return len(np.array(images)) / (time.perf_counter() - start)
+            np.array(images)
 
-        _plain()  # so that both find the files in the system's memory
-        found = in_turns(_ours, _plain, asked.rounds)
-    return {"what": "index, verify and cache, images/s"} | found
+        def _bytes() -> None:
+            for _ in anna.pool.each(Path.read_bytes, files):
+                pass
+
+        def _timed(way: Callable, ready: Callable) -> float:
+            ready(files)
+            start = time.perf_counter()
+            way()
+            return len(files) / (time.perf_counter() - start)
+
+        what = "index, verify and cache, images/s"
+        for held, ready in (("from memory", into_memory), ("from disk", out_of_memory)):
+            timed = partial(_timed, ready=ready)
+            ways = partial(timed, _ours), partial(timed, _plain)
+            yield {"what": f"{what}, {held}"} | in_turns(*ways, asked.rounds)
+        ways = partial(timed, _bytes), partial(timed, _plain)
+        yield {"what": "reading bytes alone, images/s, from disk"} | in_turns(*ways, asked.rounds)
+
+
+def into_memory(files: list[Path]) -> None:
+    """Reads the files, so that the system holds them."""
+    for path in files:
+        path.read_bytes()
+
+
+def out_of_memory(files: list[Path]) -> None:
+    """Makes the system forget the files."""
+    os.sync()
+    for path in files:
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _some_files(folder: Path, count: int) -> Path:
@@ -101,60 +152,45 @@ def _some_files(folder: Path, count: int) -> Path:
     return root
 
 
-def training(name: str, asked: argparse.Namespace) -> dict:
+def training(network: str, asked: argparse.Namespace) -> dict:
     """Returns cells a second of a network's training, and its share of the machine's own rate."""
-    rng = np.random.default_rng(0)
-    count = asked.steps * BATCH
-    pixels = rng.integers(0, 256, (count, asked.size, asked.size, 3), np.uint8)
-    labels = np.arange(count) % 2
-    ours = anna.models.build(name, size=asked.size)
-    recipe = anna.recipe.Recipe(**(anna.recipe.ANNA if name == "anna" else {}))
-    anna.training.compile_for(ours, recipe, steps=asked.steps, epochs=1)
-    batches = anna.batches.Batches(pixels, labels, np.arange(count), batch_size=BATCH, seed=0)
-    full = {"precision": "float32"} if name == "anna" else {}
-    plain = anna.models.build(name, size=asked.size, **full)
-    plain.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-    whole, truth = pixels.astype(np.float32), labels.astype(np.float32)
-    found = in_turns(
-        lambda: _rate(ours, batches, count, shuffle=False),
-        lambda: _rate(plain, whole, count, y=truth, batch_size=BATCH),
-        asked.rounds,
-    )
-    operations = 3 * _operations(ours)  # forwards once, backwards twice as much
-    share = found["ours"] * operations / matrix_rate(ours.compute_dtype)
-    return {"what": f"training {name}, cells/s"} | found | {"of the matrix rate": share}
+    count = asked.steps * 32
+    work = {"task": "train", "network": network, "size": asked.size, "count": count}
+    found, machine = in_two_processes(work, asked.rounds)
+    share = found["ours"] * machine["operations"] / machine["matrix_rate"]
+    return {"what": f"training {network}, cells/s"} | found | {"of the matrix rate": share}
 
 
-def _rate(model: keras.Model, x, count: int, **options) -> float:
-    """Returns cells a second of an epoch; the first call also compiles, so it trains twice."""
-    if not getattr(model, "warm", False):
-        model.fit(x, verbose=0, **options)
-        model.warm = True
-    start = time.perf_counter()
-    model.fit(x, verbose=0, **options)
-    return count / (time.perf_counter() - start)
+def in_two_processes(work: dict, rounds: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Returns both ways' rates, each in a process that waits while the other has its turn.
+
+    Also what our own process has to tell of the machine.
+    """
+    with (
+        _process(work | {"way": "ours"}) as (ours, told),
+        _process(work | {"way": "plain"}) as (plain, _),
+    ):
+        return in_turns(ours, plain, rounds), told
 
 
-def _operations(model: keras.Model) -> float:
-    """Returns the floating-point operations of one cell forwards, as TensorFlow counts them."""
-    spec = tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8)
-    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec).graph
-    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
-    options["output"] = "none"
-    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
+@contextmanager
+def _process(work: dict) -> Iterator[tuple[Callable[[], float], dict]]:
+    """Opens a process of `speed_ways.py`; yields what does a round in it, and what it tells."""
+    command = [sys.executable, WAYS, json.dumps(work)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
 
+        def _answer() -> str:
+            if not (line := process.stdout.readline()):
+                raise SystemExit(f"Failed: {work}")
+            return line
 
-def matrix_rate(dtype: str, side: int = 3072) -> float:
-    """Returns operations a second of a large matrix product in TensorFlow, the best of five."""
-    a = tf.random.normal((side, side), dtype=tf.float32)
-    a = tf.cast(a, dtype)
-    product, best = tf.function(lambda: tf.reduce_sum(a @ a)), np.inf
-    product().numpy()
-    for _ in range(5):
-        start = time.perf_counter()
-        product().numpy()
-        best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
+        def _round() -> float:
+            process.stdin.write("again\n")
+            return float(_answer())
+
+        yield _round, json.loads(_answer())
+        process.stdin.close()
 
 
 def slowest_cells(folder: Path) -> pd.DataFrame:

@@ -1,0 +1,124 @@
+"""One way of one task, in a process of its own, so that its settings of TensorFlow are its own.
+
+    python benchmarks/speed_ways.py '{"task": "train", "network": "anna", "way": "plain", ...}'
+
+Gets ready, says so, and for each line that it is sent does a round and prints cells a second. The
+plain way is what Keras does when nothing is set: TensorFlow is loaded before ANNa, which would set
+its options, and everything is handed to `fit` or `predict` as one array of float32.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+ASKED = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+if ASKED.get("way") == "plain":
+    import tensorflow as tf
+
+    tf.zeros(1) + 1  # now it has read its options
+
+import numpy as np  # noqa: E402
+
+import anna  # noqa: E402
+
+BATCH = 32
+
+
+def main() -> None:
+    """Answers each line with a rate."""
+    ours, count = ASKED["way"] == "ours", ASKED["count"]
+    pixels = np.random.default_rng(0).integers(0, 256, (count, *shape()), np.uint8)
+    do = TASKS[ASKED["task"]](ours, pixels)
+    do()  # compiles
+    print(json.dumps(machine() if ours and ASKED["task"] == "train" else {}), flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        do()
+        print(count / (time.perf_counter() - start), flush=True)
+
+
+def shape() -> tuple[int, int, int]:
+    """Returns the shape of what the network takes."""
+    return network(True).input_shape[1:]
+
+
+def network(ours: bool):
+    """Returns the network; the plain way has no mixed precision."""
+    if ASKED["network"] == "trained ANNa":
+        return anna.models.pretrained()
+    policy = {} if ours or ASKED["network"] == "anna-2020" else {"precision": "float32"}
+    return anna.models.build(ASKED["network"], size=ASKED["size"], **policy)
+
+
+def train(ours: bool, pixels: np.ndarray) -> Callable:
+    """Returns what trains for an epoch."""
+    import anna.batches
+
+    model, labels = network(ours), np.arange(len(pixels)) % 2
+    if not ours:
+        model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        whole, truth = pixels.astype(np.float32), labels.astype(np.float32)
+        return lambda: model.fit(whole, truth, batch_size=BATCH, verbose=0)
+    recipe = anna.recipe.Recipe(**anna.recipe.of(ASKED["network"]))
+    anna.training.compile_for(model, recipe, steps=len(pixels) // BATCH, epochs=1)
+    rows = np.arange(len(pixels))
+    batches = anna.batches.Batches(pixels, labels, rows, batch_size=BATCH, seed=0)
+    return lambda: model.fit(batches, shuffle=False, verbose=0)
+
+
+def predict(ours: bool, pixels: np.ndarray) -> Callable:
+    """Returns what judges every cell, all at once."""
+    model = network(ours)
+    if ours:
+        return lambda: anna.predict.probabilities(model, pixels)
+    whole = pixels.astype(np.float32)
+    return lambda: model.predict(whole, verbose=0)
+
+
+def predict_singly(ours: bool, pixels: np.ndarray) -> Callable:
+    """Returns what judges every cell, one at a time."""
+    model = network(ours)
+    if ours:
+        judge = lambda cell: anna.predict.probabilities(model, cell, batch_size=1)  # noqa: E731
+    else:
+        judge = lambda cell: model.predict(cell.astype(np.float32), verbose=0)  # noqa: E731
+    return lambda: [judge(cell[None]) for cell in pixels]
+
+
+def machine() -> dict[str, float]:
+    """Returns operations a cell takes in training, and those a second of a large matrix product."""
+    model = network(True)
+    operations = 3 * forwards(model)  # forwards once, backwards twice as much
+    return {"operations": operations, "matrix_rate": matrix_rate(model.compute_dtype)}
+
+
+def forwards(model) -> float:
+    """Returns the floating-point operations of one cell forwards, as TensorFlow counts them."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec((1, *model.input_shape[1:]), tf.uint8)
+    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec).graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
+
+
+def matrix_rate(dtype: str, side: int = 3072) -> float:
+    """Returns operations a second of a large matrix product in TensorFlow, the best of five."""
+    import tensorflow as tf
+
+    a = tf.cast(tf.random.normal((side, side)), dtype)
+    product, best = tf.function(lambda: tf.reduce_sum(a @ a)), np.inf
+    product().numpy()
+    for _ in range(5):
+        start = time.perf_counter()
+        product().numpy()
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best
+
+
+TASKS = {"train": train, "predict": predict, "predict_singly": predict_singly}
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,9 @@ from anna.workspace import Workspace
 
 # TensorFlow's fast convolutions, which by itself it takes only on processors with AVX-512: without
 # them training takes more than twice as long. It reads this once, when it is first imported.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+for _name, _value in ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
 __version__ = "0.1.0"
 _PARTS = (
     "augmentation",

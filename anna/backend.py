@@ -140,6 +140,16 @@ def precision() -> str:
     return "mixed_bfloat16" if _capability() >= 8 else "mixed_float16"
 
 
+def batch_size(side: int) -> int:
+    """Returns how many images a batch suit prediction; few fit the caches of a processor.
+
+    Args:
+        side: Of the images in pixels.
+    """
+    pixels = 256 * 128**2 if gpus() else 16 * 128**2
+    return max(1, pixels // side**2)
+
+
 def compilation() -> bool | str:
     """Returns Keras' `jit_compile` for training: not XLA under TensorFlow on a processor.
 

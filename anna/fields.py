@@ -133,7 +133,7 @@ def cutouts(
 
 def probabilities(model: keras.Model, crops: np.ndarray) -> np.ndarray:
     """Returns the probability of ALL of each cut-out cell, float64 (n,)."""
-    return predict.probabilities(model, resized(model, crops), batch_size=4)
+    return predict.probabilities(model, resized(model, crops))
 
 
 def resized(model: keras.Model, crops: np.ndarray) -> np.ndarray:

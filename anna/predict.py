@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from anna import images
+from anna import backend, images
 from anna.facts import ImageError
 from anna.models import crop_of
 
@@ -20,16 +20,18 @@ _KEPT = ["name", "subject", "group", "role", "label"]
 
 
 def probabilities(
-    model: keras.Model, pixels: np.ndarray, *, batch_size: int = 64, progress: bool = False
+    model: keras.Model, pixels: np.ndarray, *, batch_size: int | None = None, progress: bool = False
 ) -> np.ndarray:
     """Returns the probability of ALL of each image, float64 (n,).
 
     Args:
         model: As `anna.models.build` returns it, trained.
         pixels: uint8 (n, size, size, 3) RGB; a memory map is read batch by batch.
-        batch_size: Images a batch; the last is filled up, so that shapes never change.
+        batch_size: Images a batch, as suits the machine if None; the last is filled up, so that
+            shapes never change.
         progress: Whether to show a bar.
     """
+    batch_size = batch_size or backend.batch_size(pixels.shape[1])
     found = np.empty(len(pixels))
     with tqdm(total=len(pixels), desc="judging cells", unit="cell", disable=not progress) as bar:
         for start in range(0, len(pixels), batch_size):
@@ -50,7 +52,7 @@ def cells(
     pixels: np.ndarray,
     cells: pd.DataFrame,
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Returns predictions: `name`, `subject`, `group`, `role`, `label`, `probability`, `drawn`.
@@ -62,7 +64,7 @@ def cells(
         model: Trained.
         pixels: uint8 (len(cells), size, size, 3) RGB, as `anna.images.load` returns it.
         cells: As `anna.splits.assign` returns it.
-        batch_size: Images a batch.
+        batch_size: Images a batch, as suits the machine if None.
         progress: Whether to show a bar.
 
     Raises:
@@ -80,7 +82,9 @@ def cells(
     return found.assign(probability=found["probability"].mask(black))
 
 
-def maps(model: keras.Model, pixels: np.ndarray, *, batch_size: int = 16) -> dict[str, np.ndarray]:
+def maps(
+    model: keras.Model, pixels: np.ndarray, *, batch_size: int | None = None
+) -> dict[str, np.ndarray]:
     """Returns the maps behind a call: `mask` and `evidence`, float32 (n, h, w).
 
     The mask is the probability of each pixel to be of the cell. The evidence is in log-odds of ALL;
@@ -91,7 +95,7 @@ def maps(model: keras.Model, pixels: np.ndarray, *, batch_size: int = 16) -> dic
     Args:
         model: `anna`, trained.
         pixels: uint8 (n, size, size, 3) RGB.
-        batch_size: Images a batch, at most.
+        batch_size: Images a batch, at most; as suits the machine if None.
 
     Raises:
         ValueError: If the model has no such maps.
@@ -101,7 +105,8 @@ def maps(model: keras.Model, pixels: np.ndarray, *, batch_size: int = 16) -> dic
     return {name: np.mean([found[name] for found in each], axis=0) for name in each[0]}
 
 
-def _maps(model: keras.Model, pixels: np.ndarray, batch_size: int) -> dict[str, np.ndarray]:
+def _maps(model: keras.Model, pixels: np.ndarray, batch_size: int | None) -> dict[str, np.ndarray]:
+    batch_size = batch_size or backend.batch_size(pixels.shape[1])
     names = {layer.name for layer in model.layers}
     if not {"mask", "evidence"} <= names:
         raise ValueError(f"The model gives no maps. Received: {model.name}")
@@ -118,7 +123,7 @@ def files(
     paths: Iterable[str | os.PathLike],
     *,
     crop: int | None = None,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Returns one row a file: `path`, `probability` of ALL, `problem`.
@@ -130,10 +135,11 @@ def files(
         model: Trained.
         paths: Files and folders; each image shows one cell, centred, at C-NMC's magnification.
         crop: Side of the central square to judge, in pixels of the file; the model's own if None.
-        batch_size: Images a batch; few suit the caches of a CPU, a GPU likes more.
+        batch_size: Images a batch, as suits the machine if None.
         progress: Whether to show a bar.
     """
     crop = crop or crop_of(model)
+    batch_size = batch_size or backend.batch_size(model.input_shape[1])
     rows, waiting = [], []
     for path in tqdm(listed(paths), "judging files", unit="file", disable=not progress):
         row = {"path": str(path), "probability": np.nan, "problem": None}

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
-from anna import lite
+from anna import backend, lite
 from anna.batches import chances
 from anna.layers import CellMean, Centred, Density, FromBytes
 
@@ -138,7 +138,7 @@ def features(
     model: keras.Model,
     pixels: np.ndarray,
     *,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     progress: bool = True,
 ) -> np.ndarray:
     """Returns what the probe reads of each image, float32 (n, c), as `reader` gives it.
@@ -146,9 +146,10 @@ def features(
     Args:
         model: As `build` returns it.
         pixels: uint8 (n, size, size, 3) RGB.
-        batch_size: Images a batch; few, so that they fit the processor's caches.
+        batch_size: Images a batch, as suits the machine if None.
         progress: Whether to show a bar.
     """
+    batch_size = batch_size or backend.batch_size(pixels.shape[1])
     read, found = reader(model), []
     with tqdm(total=len(pixels), desc="reading cells", unit="cell", disable=not progress) as bar:
         for start in range(0, len(pixels), batch_size):

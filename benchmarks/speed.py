@@ -6,8 +6,8 @@ Preparation: images indexed, verified and cached, against the way of the origina
 `cv2.imread`, `cv2.resize`, a list, `np.array`; from files that the system holds in memory, and from
 files that it does not, where reading their bytes and nothing else is the disk's own limit.
 Training and prediction: cells a second in steady state by ANNa's settings, against one array of
-float32 through `fit` or `predict` with nothing set, each in a process of its own; in training also
-the share of the rate of a large matrix product, the machine's own limit. The two ways take turns,
+float32 through `fit` or `predict` with nothing set, each in a process of its own; also the
+share of the rate of a large matrix product, the machine's own limit. The two ways take turns,
 and the median of the rounds counts: so a busy machine slows both. Then where the minutes of the
 last `make notebooks` went. Writes output/csv/speed.csv.
 """
@@ -33,11 +33,11 @@ import pandas as pd
 import anna
 
 WAYS = Path(__file__).with_name("speed_ways.py")
-PREDICTIONS = (  # task, network, how many cells a round, told as
+PREDICTIONS = (  # task, network, how many cells a round, what it is called
     ("predict", "anna", 512, "prediction"),
-    ("predict_singly", "anna", 64, "prediction, one cell at a time,"),
+    ("predict_singly", "anna", 64, "prediction, cell by cell,"),
     ("predict", "trained ANNa", 64, "prediction"),
-    ("predict_singly", "trained ANNa", 16, "prediction, one cell at a time,"),
+    ("predict_singly", "trained ANNa", 16, "prediction, cell by cell,"),
 )
 
 
@@ -67,10 +67,17 @@ def measured(asked: argparse.Namespace) -> Iterator[dict]:
     """Yields the rows of the table."""
     yield from preparation(asked)
     for network in ("anna-2020", "anna"):
-        yield training(network, asked)
-    for task, network, count, told in PREDICTIONS:
-        work = {"task": task, "network": network, "size": asked.size, "count": count}
-        yield {"what": f"{told} {network}, cells/s"} | in_two_processes(work, asked.rounds)[0]
+        yield told("train", network, asked.steps * 32, asked) | {"what": f"training {network}"}
+    for task, network, count, what in PREDICTIONS:
+        yield told(task, network, count, asked) | {"what": f"{what} {network}"}
+
+
+def told(task: str, network: str, count: int, asked: argparse.Namespace) -> dict:
+    """Returns cells a second of a network, and the share of the machine's own rate."""
+    work = {"task": task, "network": network, "size": asked.size, "count": count}
+    found, machine = in_two_processes(work, asked.rounds)
+    share = found["ours"] * machine["operations"] / machine["matrix_rate"]
+    return {"what": ""} | found | {"of the matrix rate": share}
 
 
 def in_turns(
@@ -152,15 +159,6 @@ def _some_files(folder: Path, count: int) -> Path:
     return root
 
 
-def training(network: str, asked: argparse.Namespace) -> dict:
-    """Returns cells a second of a network's training, and its share of the machine's own rate."""
-    count = asked.steps * 32
-    work = {"task": "train", "network": network, "size": asked.size, "count": count}
-    found, machine = in_two_processes(work, asked.rounds)
-    share = found["ours"] * machine["operations"] / machine["matrix_rate"]
-    return {"what": f"training {network}, cells/s"} | found | {"of the matrix rate": share}
-
-
 def in_two_processes(work: dict, rounds: int) -> tuple[dict[str, float], dict[str, float]]:
     """Returns both ways' rates, each in a process that waits while the other has its turn.
 
@@ -176,9 +174,11 @@ def in_two_processes(work: dict, rounds: int) -> tuple[dict[str, float], dict[st
 @contextmanager
 def _process(work: dict) -> Iterator[tuple[Callable[[], float], dict]]:
     """Opens a process of `speed_ways.py`; yields what does a round in it, and what it tells."""
-    command = [sys.executable, WAYS, json.dumps(work)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1) as process:
+    command, pipe = [sys.executable, WAYS, json.dumps(work)], subprocess.PIPE
+    plain = {name: value for name, value in os.environ.items() if name not in anna.ENVIRONMENT}
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, text=True, bufsize=1, env=plain
+    ) as process:
 
         def _answer() -> str:
             if not (line := process.stdout.readline()):

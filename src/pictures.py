@@ -131,7 +131,23 @@ def of_segmenter(rows: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def of_speed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns rates in three digits; a share of the matrix rate where there is one."""
+    shown = rows.rename(columns={"what": "images or cells a second"})
+    return shown.map(lambda v: f"{v:.3g}" if isinstance(v, float) else v).replace("nan", "")
+
+
+def of_full_size(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns what each step costs on a data set of full size."""
+    shown = rows.drop(columns="below 2 GB").round({"minutes": 1})
+    for name in ("images", "images/s", "opened", "peak MB", "peak MB at 2,000"):
+        shown[name] = shown[name].map("{:,.0f}".format)
+    return shown
+
+
 TABLES = {
+    "speed": of_speed,
+    "full_size": of_full_size,
     "probe_methods": of_methods,
     "probe_ingredients": of_ingredients,
     "probe_calibration": rounded,

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -44,6 +45,23 @@ def test_looking_at_data_does_not_load_keras():
     code = "import sys, anna; anna.cnmc, anna.metrics, anna.plots; print('keras' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("chosen", [None, "0"])
+def test_tensorflow_is_asked_for_its_fast_convolutions(chosen):
+    env = {name: value for name, value in os.environ.items() if name not in anna.ENVIRONMENT}
+    env |= {"TF_ENABLE_ONEDNN_OPTS": chosen} if chosen else {}
+    code = "import os, anna; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == (chosen or "1")
+
+
+@pytest.mark.parametrize(("cards", "expected"), [([], (16, 2, 1)), (["one"], (256, 40, 1))])
+def test_batches_of_prediction_suit_the_device(monkeypatch, cards, expected):
+    monkeypatch.setattr(backend, "gpus", lambda: cards)
+    assert tuple(backend.batch_size(side) for side in (128, 320, 4096)) == expected
 
 
 def test_the_package_names_its_parts():

@@ -6,6 +6,7 @@ import sys
 
 import keras
 import nbformat
+import numpy as np
 import psutil
 import pytest
 
@@ -20,6 +21,11 @@ def speed(benchmark):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the plain way is measured on TensorFlow")
     return benchmark("speed")
+
+
+@pytest.fixture
+def speed_ways(speed, benchmark):
+    return benchmark("speed_ways")
 
 
 def test_a_second_look_opens_no_image(full_size, sample_root, own_output):
@@ -54,18 +60,41 @@ def test_two_ways_take_turns(speed):
 
 def test_preparation_is_measured_on_files(speed, monkeypatch, sample_root, own_output):
     monkeypatch.setenv("ANNA_INPUT", str(sample_root))
-    row = speed.preparation(argparse.Namespace(images=12, size=32, rounds=1))
-    assert row["ours"] > 0
-    assert row["ratio"] == pytest.approx(row["ours"] / row["plain"])
+    rows = list(speed.preparation(argparse.Namespace(images=12, size=32, rounds=1)))
+    assert [row["what"].split(", ")[-1] for row in rows] == ["from memory", "from disk"] + [
+        "from disk"
+    ]
+    for row in rows:
+        assert row["ours"] > 0
+        assert row["ratio"] == pytest.approx(row["ours"] / row["plain"])
 
 
-def test_operations_are_those_of_a_convolution(speed):
+@pytest.mark.parametrize(
+    ("task", "network"), [("train", "anna-2020"), ("predict", "anna"), ("predict_singly", "anna")]
+)
+def test_both_ways_do_the_same_task(speed_ways, monkeypatch, task, network):
+    asked = {"task": task, "network": network, "size": 32, "count": 8}
+    pixels = np.zeros((8, 32, 32, 3), np.uint8)
+    for way in (True, False):
+        monkeypatch.setattr(speed_ways, "ASKED", asked | {"way": "ours" if way else "plain"})
+        speed_ways.TASKS[task](way, pixels)()
+
+
+def test_a_round_in_a_process_of_its_own(speed):
+    work = {"task": "predict_singly", "network": "anna", "size": 32, "count": 2}
+    found, machine = speed.in_two_processes(work, rounds=1)
+    assert found["ours"] > 0
+    assert found["plain"] > 0
+    assert machine["matrix_rate"] > machine["operations"] > 0
+
+
+def test_operations_are_those_of_a_convolution(speed_ways):
     image = keras.Input((16, 16, 3), dtype="uint8")
     x = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)(
         keras.layers.Rescaling(1.0)(image)
     )
     expected = 2 * 16 * 16 * 9 * 3 * 4
-    assert speed._operations(keras.Model(image, x)) == pytest.approx(expected, rel=0.1)
+    assert speed_ways.forwards(keras.Model(image, x)) == pytest.approx(expected, rel=0.1)
 
 
 def test_the_slowest_cells_of_executed_notebooks(speed, tmp_path):

@@ -7,16 +7,16 @@ cells are invented. `plan` puts the whole data set on paper, `write` draws it.
 import csv
 import json
 import logging
-import os
 import shutil
 import struct
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from anna import pool
 from anna.archive import MARKER
 from anna.drive import on_drive
 from anna.lock import alone
@@ -122,14 +122,10 @@ def _draw_all(table: pd.DataFrame, root: Path, seed: int, progress: bool) -> Non
         with named_when_full(root / row.path):
             (root / row.path).write_bytes(_bmp(pixels, row.split))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = list(table.itertuples(index=False))
-        done = pool.map(_one, rows)
-        try:
-            for _ in tqdm(done, "drawing cells", len(rows), unit="cell", disable=not progress):
-                pass
-        finally:  # an interrupted run must not first draw all the rest
-            pool.shutdown(cancel_futures=True)
+    rows = list(table.itertuples(index=False))
+    with closing(pool.each(_one, rows)) as done:
+        for _ in tqdm(done, "drawing cells", len(rows), unit="cell", disable=not progress):
+            pass
 
 
 _SIDES = {"train": 450, "prelim": 450, "final": 600}

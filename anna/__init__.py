@@ -87,7 +87,6 @@ _WITH_KERAS = (
     "lite",
     "models",
     "page",
-    "pool",
     "predict",
     "probe",
     "recipe",

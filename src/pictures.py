@@ -134,12 +134,16 @@ def of_segmenter(rows: pd.DataFrame) -> pd.DataFrame:
 def of_speed(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns rates in three digits; a share of the matrix rate where there is one."""
     shown = rows.rename(columns={"what": "images or cells a second"})
-    return shown.map(lambda v: f"{v:.3g}" if isinstance(v, float) else v).replace("nan", "")
+    for name in ("ours", "plain"):
+        shown[name] = [f"{v:,.0f}" if v >= 100 else f"{v:.1f}" for v in shown[name]]
+    shown["ratio"] = shown["ratio"].map("{:.2f}".format)
+    return rounded(shown)
 
 
 def of_full_size(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns what each step costs on a data set of full size."""
-    shown = rows.drop(columns="below 2 GB").round({"minutes": 1})
+    shown = rows.drop(columns="below 2 GB")
+    shown["minutes"] = shown["minutes"].map("{:.1f}".format)
     for name in ("images", "images/s", "opened", "peak MB", "peak MB at 2,000"):
         shown[name] = shown[name].map("{:,.0f}".format)
     return shown

@@ -9,10 +9,12 @@ import os
 from anna.workspace import Workspace
 
 # TensorFlow's fast convolutions, which by itself it takes only on processors with AVX-512: without
-# them training takes more than twice as long. It reads this once, when it is first imported.
+# them training takes about twice as long. It reads this when it is first used, so it stands here,
+# before anything can import Keras.
 ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 for _name, _value in ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
+
 __version__ = "0.1.0"
 _PARTS = (
     "augmentation",

@@ -29,10 +29,10 @@ import cv2
 import nbformat
 import numpy as np
 import pandas as pd
+import speed_ways
 
 import anna
 
-WAYS = Path(__file__).with_name("speed_ways.py")
 PREDICTIONS = (  # task, network, how many cells a round, what it is called
     ("predict", "anna", 512, "prediction"),
     ("predict_singly", "anna", 64, "prediction, cell by cell,"),
@@ -67,7 +67,9 @@ def measured(asked: argparse.Namespace) -> Iterator[dict]:
     """Yields the rows of the table."""
     yield from preparation(asked)
     for network in ("anna-2020", "anna"):
-        yield told("train", network, asked.steps * 32, asked) | {"what": f"training {network}"}
+        yield told("train", network, asked.steps * speed_ways.BATCH, asked) | {
+            "what": f"training {network}"
+        }
     for task, network, count, what in PREDICTIONS:
         yield told(task, network, count, asked) | {"what": f"{what} {network}"}
 
@@ -122,12 +124,15 @@ def preparation(asked: argparse.Namespace) -> Iterator[dict]:
             return len(files) / (time.perf_counter() - start)
 
         what = "index, verify and cache, images/s"
-        for held, ready in (("from memory", into_memory), ("from disk", out_of_memory)):
+        kinds = {"from memory": into_memory}
+        if hasattr(os, "posix_fadvise"):  # other systems do not forget when asked
+            kinds["from disk"] = out_of_memory
+        for held, ready in kinds.items():
             timed = partial(_timed, ready=ready)
             ways = partial(timed, _ours), partial(timed, _plain)
             yield {"what": f"{what}, {held}"} | in_turns(*ways, asked.rounds)
         ways = partial(timed, _bytes), partial(timed, _plain)
-        yield {"what": "reading bytes alone, images/s, from disk"} | in_turns(*ways, asked.rounds)
+        yield {"what": f"reading bytes alone, images/s, {held}"} | in_turns(*ways, asked.rounds)
 
 
 def into_memory(files: list[Path]) -> None:
@@ -174,7 +179,7 @@ def in_two_processes(work: dict, rounds: int) -> tuple[dict[str, float], dict[st
 @contextmanager
 def _process(work: dict) -> Iterator[tuple[Callable[[], float], dict]]:
     """Opens a process of `speed_ways.py`; yields what does a round in it, and what it tells."""
-    command, pipe = [sys.executable, WAYS, json.dumps(work)], subprocess.PIPE
+    command, pipe = [sys.executable, speed_ways.__file__, json.dumps(work)], subprocess.PIPE
     plain = {name: value for name, value in os.environ.items() if name not in anna.ENVIRONMENT}
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, text=True, bufsize=1, env=plain

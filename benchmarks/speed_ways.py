@@ -53,7 +53,7 @@ def network(ours: bool):
 
 def train(ours: bool, pixels: np.ndarray) -> Callable:
     """Returns what trains for an epoch."""
-    import anna.batches
+    from anna.batches import Batches  # with Keras, so after the way has set its options
 
     model, labels = network(ours), np.arange(len(pixels)) % 2
     if not ours:
@@ -63,7 +63,7 @@ def train(ours: bool, pixels: np.ndarray) -> Callable:
     recipe = anna.recipe.Recipe(**anna.recipe.of(ASKED["network"]))
     anna.training.compile_for(model, recipe, steps=len(pixels) // BATCH, epochs=1)
     rows = np.arange(len(pixels))
-    batches = anna.batches.Batches(pixels, labels, rows, batch_size=BATCH, seed=0)
+    batches = Batches(pixels, labels, rows, batch_size=BATCH, seed=0)
     return lambda: model.fit(batches, shuffle=False, verbose=0)
 
 

@@ -36,6 +36,7 @@ def benchmark(monkeypatch):
         "probe_features",
         "real_cells",
         "speed",
+        "speed_ways",
     ):
         if name not in before:
             sys.modules.pop(name, None)

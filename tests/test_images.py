@@ -252,3 +252,12 @@ def test_real_cells_as_pillow_crops_them(real_cells, tmp_path):
     found = images.load(pd.DataFrame({"path": paths}), 128, cache=tmp_path, progress=False)
     assert len(found) == 19
     np.testing.assert_array_equal(found, [by_pillow(path, 128, 320) for path in paths])
+
+
+@pytest.mark.parametrize("size", [50, 64, 128, 160, 319, 320])
+@pytest.mark.parametrize("place", [(0, 0), (37, 101), (200, 250)])
+def test_shrinking_only_the_cell_gives_the_pixels_of_shrinking_all(size, place):
+    image, (y, x) = np.zeros((320, 320, 3), np.uint8), place
+    image[y : y + 70, x : x + 70] = np.random.default_rng(0).integers(0, 256, (70, 70, 3))
+    whole = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(images.resize(image, size), whole)

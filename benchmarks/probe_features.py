@@ -87,6 +87,7 @@ class _Turned:
 
     def __init__(self, pixels: np.ndarray, view: int):
         self.pixels, self.view, self.views = pixels, view, Views(VIEWS, dtype="uint8")
+        self.shape = pixels.shape
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -193,7 +193,8 @@ def _litert(network: keras.Model, path: Path, kept: dict[str, str]) -> None:
         _archive(network, Path(folder) / "saved")
         converter = lite.TFLiteConverter.from_saved_model(str(Path(folder) / "saved"))
         path.write_bytes(converter.convert())
-    with zipfile.ZipFile(path, "a") as archive:  # behind the network, as LiteRT's metadata go
+    # Behind the network, as LiteRT's metadata go.
+    with path.open("r+b") as file, zipfile.ZipFile(file, "a") as archive:
         archive.writestr(RECORD, json.dumps(kept, ensure_ascii=False, indent=1))
 
 

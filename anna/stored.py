@@ -26,7 +26,8 @@ def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Pa
     def _write(part: Path) -> None:
         with backend.synchronized(model, False):
             model.save(part)
-        with zipfile.ZipFile(part, "a") as archive:
+        # Given a path that fails for a moment, zipfile would begin the file anew, empty.
+        with part.open("r+b") as file, zipfile.ZipFile(file, "a") as archive:
             archive.writestr(_RECORD, json.dumps(record or {}, indent=1))
 
     return write_whole(Path(path), _write)

@@ -1,16 +1,20 @@
 """A Drive that fails for a moment is waited for; what lies on it is brought to the local disk."""
 
+import builtins
 import errno
 import io
+import itertools
 import os
 import shutil
 import tarfile
 import zipfile
+from pathlib import Path
 
+import keras
 import pytest
 from copies import make, place, uid
 
-from anna import archive, cnmc, colab, patience, sample, tables, workspace
+from anna import archive, cnmc, colab, models, patience, sample, tables, workspace
 from anna.patience import DriveError, patiently
 
 PICTURES = {place("20"): 1, place("H2", fold=1): 2, "prelim/1.bmp": 3, "final/1.bmp": 4}
@@ -76,6 +80,24 @@ def test_a_write_is_done_again_and_leaves_nothing_else(tmp_path):
     write = failing(lambda part: part.write_text("whole"), 2)
     workspace.write_whole(tmp_path / "table.csv", write)
     assert [p.read_text() for p in tmp_path.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_network_is_whole_whichever_opening_of_its_file_failed(tmp_path, monkeypatch, moment):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    whole, left = io.open, itertools.count(-moment)
+
+    def _open(path, *args, **kwargs):
+        if Path(str(path)).name == "m.keras" and next(left) == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return whole(path, *args, **kwargs)
+
+    monkeypatch.setattr(io, "open", _open)
+    monkeypatch.setattr(builtins, "open", _open)
+    path = models.save(model, tmp_path / "m.keras", {"epoch": 3})
+    assert models.record(path) == {"epoch": 3}
+    models.load_weights(model, path)
+    assert next(left) > 0  # one did fail
 
 
 @pytest.mark.parametrize("name", ["archive.zip", "C-NMC.tar", "C-NMC.tar.gz"])

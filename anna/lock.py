@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from anna.patience import patiently
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -42,7 +44,7 @@ def alone(path: str | os.PathLike, *, wait: bool) -> Iterator[None]:
         BusyError: If another run holds the lock and `wait` is False.
     """
     path, told = Path(path), False
-    while (handle := _taken(path)) is None:
+    while (handle := patiently(_taken, path)) is None:
         holder = _holder(path)
         if not wait:
             raise BusyError(

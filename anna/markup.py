@@ -11,6 +11,7 @@ from pathlib import Path
 import mistune
 
 from anna.card import show
+from anna.patience import patiently
 
 # Colours follow the browser's choice of light or dark; paper is always light.
 STYLE = """
@@ -143,7 +144,7 @@ def figure(path: Path, caption: str) -> str:
     """Returns a PNG file as an HTML figure with its caption; empty if there is no such file."""
     if not path.is_file():
         return ""
-    image = picture(path.read_bytes(), "png", caption)
+    image = picture(patiently(path.read_bytes), "png", caption)
     return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"
 
 

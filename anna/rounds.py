@@ -6,14 +6,25 @@ can hand them out: a shell, SLURM's arrays, Ray. The test set stays closed.
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from anna import bootstrap, metrics, models, predict, recipe, runs, splits, steps, tables, training
+from anna import (
+    bootstrap,
+    metrics,
+    models,
+    predict,
+    recipe,
+    report,
+    runs,
+    splits,
+    steps,
+    tables,
+    training,
+)  # fmt: skip
 from anna.devices import spread
 from anna.workspace import Workspace
 
@@ -160,7 +171,7 @@ def _check_alike(folders: list[Path]) -> None:
     """Checks that runs differ in their data alone."""
     made = []
     for folder in folders:
-        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["settings"]
+        settings = report.read_json(folder / "settings.json")["settings"]
         made.append({key: value for key, value in settings.items() if key != "data"})
     differ = {key for other in made for key in made[0] if other.get(key) != made[0][key]}
     if differ:

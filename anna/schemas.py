@@ -7,6 +7,8 @@ from pathlib import Path
 
 import jsonschema
 
+from anna.patience import patiently
+
 FOLDER = Path(__file__).with_name("schema")
 VERSION = 1  # of results.json and model_card.json; raised when a reader must be changed
 
@@ -55,7 +57,7 @@ def read(path: str | Path, name: str) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"Run notebook 4, which writes it. Missing: {path}")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(patiently(path.read_text, encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is no JSON; run notebook 4 again. Received: {error}") from error
     check(values, name, source=path)

@@ -7,7 +7,6 @@ one can go on where the other stopped.
 from __future__ import annotations
 
 import importlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -88,7 +87,7 @@ def prepared(ws: Workspace, *, progress: bool = True) -> Prepared:
     """
     cnmc.find(ws.input)  # unpacks Kaggle's zip again where the disk is a new one
     cells = tables.read(ws.csv / "prepared.csv")
-    settings = json.loads((ws.csv / "preparation.json").read_text(encoding="utf-8"))
+    settings = report.read_json(ws.csv / "preparation.json")
     pixels = images.load(
         cells, settings["size"], crop=settings["crop"], cache=ws.arrays, progress=progress
     )
@@ -179,7 +178,7 @@ def report_on(
         data: What was prepared.
     """
     made = {name: ws.models / name / "settings.json" for name in tested}
-    runs = {name: json.loads(p.read_text()) for name, p in made.items() if p.is_file()}
+    runs = {name: report.read_json(p) for name, p in made.items() if p.is_file()}
     settings = {
         "preparation": data.settings,
         "threshold": {name: table.attrs["threshold"] for name, table in scores.items()},
@@ -212,7 +211,7 @@ def threshold(ws: Workspace, name: str = "anna") -> float:
     path = ws.output / "results.json"
     if not path.is_file():
         raise FileNotFoundError(f"Test the network first (`anna test`). Missing: {path}")
-    return json.loads(path.read_text(encoding="utf-8"))["settings"]["threshold"][name]
+    return report.read_json(path)["settings"]["threshold"][name]
 
 
 def _with_keras(part: str) -> ModuleType:

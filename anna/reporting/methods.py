@@ -7,6 +7,7 @@ import pandas as pd
 from anna import markup, splits
 from anna.card import SOURCE, SPLIT, STAND_IN, show
 from anna.finished import Finished
+from anna.patience import patiently
 
 PREPARATION = (
     "From each file the central square of {crop} pixels is taken and brought to {size} pixels a "
@@ -187,7 +188,7 @@ def _histories(run: Finished) -> str:
     for name in run.results["models"]:
         path = run.folder / "models" / name / "history.csv"
         if path.is_file():
-            history = pd.read_csv(path)
+            history = patiently(pd.read_csv, path)
             best = history.loc[history["val_loss"].idxmin()]
             rows.append(
                 {

@@ -1,6 +1,7 @@
 """Networks on disk: `.keras` files with a record of ours, written whole and read with suspicion."""
 
 import json
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -58,9 +59,11 @@ def load(path: str | Path) -> keras.Model:
 
 
 def _load(path: str | Path) -> keras.Model:
-    with _named(path):
-        _require_whole(path)
-        return keras.models.load_model(path, safe_mode=True)
+    # From a copy: Keras says of a disk that fails for a moment that the file is missing.
+    with _named(path), tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copyfile(path, Path(folder) / "model.keras")
+        _require_whole(copy)
+        return keras.models.load_model(copy, safe_mode=True)
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:

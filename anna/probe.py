@@ -10,20 +10,18 @@ linear classifier probes, doi 10.48550/arXiv.1610.01644.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
 
 import keras
 import numpy as np
-import pandas as pd
 from keras import KerasTensor, layers, ops
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
 from anna import backend, lite
 from anna.batches import chances
 from anna.layers import CellMean, Centred, Density, FromBytes
+from anna.penalised import between_people, logistic
 
 # Taps, and what each divides the side by.
 LEVELS = {"block1": 4, "block4": 8, "block7": 16, "block10": 16, "block14": 32}
@@ -31,6 +29,7 @@ SIGHTS = ("raw", "centred")
 GREY = 127  # of 255: the mean of each channel in a centred cell
 PEOPLE = 10.0  # how much more it costs to go by what differs between people of one class
 STEADY = 6.0  # how much more it costs to go by what a disturbance of the file changes
+LOOSE = "block8"  # the first block that `loosen` lets learn
 _FINEST = min(LEVELS.values())
 
 
@@ -204,45 +203,13 @@ def fit(
         moved = changes[:, :-1].astype(np.float64) / scale
         return (
             np.eye(channels - 1)
-            + alike * _between(rows, labels, people)
+            + alike * between_people(rows, labels, people)
             + steady * (moved.T @ moved) / len(moved)
         )
 
-    seen = _logistic(rows[:, :-1], labels, weight, strength=strength, costs=_costs)
-    size = _logistic(rows[:, -1:], labels, weight, strength=1.0)
-    return Probe(np.concatenate([seen.weights, size.weights]), seen.offset + size.offset)
-
-
-def _logistic(
-    rows: np.ndarray,
-    labels: np.ndarray,
-    weight: np.ndarray,
-    *,
-    strength: float,
-    costs: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
-) -> Probe:
-    """Returns a logistic regression on standardised rows.
-
-    `costs` gives, from these and the scale that they were divided by, the matrix A of the penalty
-    w·A·w on its weights; the identity by default.
-    """
-    scale = StandardScaler().fit(rows)
-    rows = scale.transform(rows)
-    lean = np.eye(rows.shape[1])
-    if costs:
-        values, axes = np.linalg.eigh(costs(rows, scale.scale_))
-        lean = (axes / np.sqrt(values)) @ axes.T  # A^(-1/2): rows of it are penalised as usual
-    model = LogisticRegression(C=strength, max_iter=2000, tol=1e-3)
-    model.fit(rows @ lean, labels, sample_weight=weight)
-    weights = (lean @ model.coef_[0]) / scale.scale_
-    return Probe(weights, float(model.intercept_[0] - weights @ scale.mean_))
-
-
-def _between(rows: np.ndarray, labels: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Returns the covariance, (c, c), of people's means about the mean of their class."""
-    table = pd.DataFrame(rows).groupby([labels, people]).mean()
-    apart = (table - table.groupby(level=0).transform("mean")).to_numpy()
-    return apart.T @ apart / max(len(apart) - 2, 1)
+    seen, offset = logistic(rows[:, :-1], labels, weight, strength=strength, costs=_costs)
+    size, more = logistic(rows[:, -1:], labels, weight, strength=1.0)
+    return Probe(np.concatenate([seen, size]), offset + more)
 
 
 def put(model: keras.Model, learnt: Probe) -> None:
@@ -257,3 +224,32 @@ def put(model: keras.Model, learnt: Probe) -> None:
             start += channels
     term = [learnt.weights[start:].reshape(1, 1), np.array([learnt.offset])]
     model.get_layer("size_evidence").set_weights(term)
+
+
+def loosen(model: keras.Model, first: str = LOOSE) -> None:
+    """Lets the backbone learn from a block on, as the probe's own weights do.
+
+    Taught on from a probe, a backbone forgets less of what it knows than beside a head that is new
+    (Kumar et al. 2022, Fine-tuning can distort pretrained features, doi
+    10.48550/arXiv.2202.10054). What many cells share, edges and colours, stays in the first blocks.
+
+    Args:
+        model: As `build` returns it.
+        first: The first block that learns; those before it rest.
+
+    Raises:
+        ValueError: If there is no such block.
+    """
+    backbone = model.get_layer("backbone")
+    of = {layer: _block_of(layer) for layer in backbone.layers}
+    if not re.fullmatch(r"block\d+", first) or int(first[5:]) > max(of.values()):
+        raise ValueError(f"first must be block0 to block{max(of.values())}. Received: {first!r}")
+    backbone.trainable = True
+    for layer, block in of.items():
+        layer.trainable = block >= int(first[5:])
+
+
+def _block_of(layer: keras.Layer) -> int:
+    """Returns the number of the block that a layer of the backbone stands in, -1 before them."""
+    found = re.match(r"block(\d+)", layer.name)
+    return int(found[1]) if found else -1

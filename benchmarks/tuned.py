@@ -1,0 +1,131 @@
+"""The probe of `probe.py` with the last blocks of its backbone taught on, from where it stands.
+
+    python benchmarks/tuned.py               # trains what is missing; `probe.py` makes the tables
+
+One network is taught without each part, and one without each two: the parts are calibrated by what
+those say that have seen neither. Each cell is turned by lot, and three in five are disturbed, as
+files are: so the network sees what it is to be steady against. Minutes a network without a GPU;
+stopped and started again, it goes on where it was.
+"""
+
+import hashlib
+import logging
+from itertools import combinations
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import probe_features
+import probe_tables
+from probe_features import SIZE, VIEWS
+from probe_tables import Odds, Seen
+from real_cells import PARTS, parts_of_real_cells
+from scipy.special import logit
+
+import anna
+
+STRENGTH = 0.1  # of the probe to start from: what every part had chosen for the probe alone
+PLAN = {
+    "epochs": 2,
+    "learning_rate": 1e-4,
+    "schedule": "cosine",
+    "balance": "people",
+    "smoothing": 0.05,
+    "clip": 1.0,
+}
+UNTOUCHED = 0.4  # share of the cells that are turned only
+
+
+def main() -> None:
+    """Trains what is missing."""
+    logging.basicConfig(level=logging.WARNING)
+    cells = parts_of_real_cells()
+    judge(probe_features.seen(cells), cells)
+
+
+def judge(seen: Seen, cells: pd.DataFrame, *, seed: int = 0) -> Odds:
+    """Returns what networks taught without one part, and without two, say of the cells in them.
+
+    Log-odds (n,), the mean over the views; NaN where a network has seen the cell's part.
+
+    Args:
+        seen: What the probes are taught by.
+        cells: As `parts_of_real_cells` returns them.
+        seed: Of the order of the cells.
+    """
+    said, pixels = {}, changed(cells)
+    for out in (*PARTS, *("".join(two) for two in combinations(PARTS, 2))):
+        path = place(out, seed) / "judged.csv"
+        held = cells["part"].isin(list(out)).to_numpy()
+        if not path.is_file():
+            model = teach(seen, cells, pixels, out=out, seed=seed)
+            plain = anna.images.load(cells, size=SIZE, cache=anna.Workspace.locate().arrays)
+            joined = anna.ensemble.join([model], views=VIEWS)
+            found = cells.loc[held, ["name", "part", "group", "label"]]
+            found["probability"] = anna.predict.probabilities(joined, plain[np.flatnonzero(held)])
+            anna.tables.write(found, path)
+        odds = np.full(len(cells), np.nan)
+        odds[held] = logit(anna.tables.read(path)["probability"].clip(1e-7, 1 - 1e-7))
+        said[out, STRENGTH] = odds
+    return said
+
+
+def place(out: str, seed: int) -> Path:
+    """Returns the folder of the network taught without these parts."""
+    return anna.Workspace.locate().models / "tuned" / f"{out or 'nobody'}-{seed}"
+
+
+def teach(
+    seen: Seen, cells: pd.DataFrame, pixels: np.ndarray, *, out: str = "", seed: int = 0
+) -> keras.Model:
+    """Returns the network taught without these parts; it goes on where it was stopped."""
+    held = cells["part"].isin(list(out)).to_numpy()
+    folder = place(out, seed)
+    start = folder.with_name(f"{folder.name}-start.keras")
+    network = anna.probe.build(SIZE, weights="imagenet")
+    anna.probe.put(network, probe_tables.taught(cells, seen, ~held, strength=STRENGTH))
+    if not start.is_file():
+        anna.models.save(network, start)
+    anna.probe.loosen(network)
+    table = cells.assign(role=np.where(held, "aside", "train"))
+    return anna.training.fit(
+        network, pixels, table, folder=folder, seed=seed, start=start, **PLAN
+    ).model
+
+
+def changed(cells: pd.DataFrame) -> np.ndarray:
+    """Returns the cells turned and disturbed by lot, uint8 (n, SIZE, SIZE, 3), made or kept."""
+    ws = anna.Workspace.locate()
+    key = hashlib.blake2b("".join(cells["name"]).encode(), digest_size=4).hexdigest()
+    path = ws.arrays / f"tuned_{key}_{SIZE}.npy"
+    if not path.is_file():
+        pixels = anna.images.load(cells, size=SIZE, cache=ws.arrays)
+        anna.workspace.write_whole(path, lambda part: _write(part, pixels))
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _write(path: Path, pixels: np.ndarray) -> None:
+    out = np.lib.format.open_memmap(path, "w+", np.uint8, pixels.shape)
+    for row, cell in enumerate(anna.pool.each(_changed, enumerate(pixels))):
+        out[row] = cell
+    out.flush()
+
+
+def _changed(numbered: tuple[int, np.ndarray]) -> np.ndarray:
+    """Returns one cell turned, mirrored and disturbed, by a lot of its own."""
+    number, cell = numbered
+    rng = np.random.default_rng([1, number])
+    cell = np.rot90(cell, rng.integers(4))[:, :: rng.choice([1, -1])]
+    cell = np.ascontiguousarray(cell)[None]
+    if rng.random() >= UNTOUCHED:
+        ways = list(probe_features.WAYS.values())[::-1]  # a file is compressed last
+        used = rng.random(len(ways)) < 0.5
+        used[rng.integers(len(ways))] = True
+        for disturb in np.array(ways)[used]:
+            cell = disturb(cell, rng)
+    return cell[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -4,13 +4,15 @@
 
 One network is taught without each part, and one without each two: the parts are calibrated by what
 those say that have seen neither. Each cell is turned by lot, and three in five are disturbed, as
-files are: so the network sees what it is to be steady against. Minutes a network without a GPU;
+files are: so the network sees what it is to be steady against. What the blocks that rest say is
+kept, so that a network takes minutes without a GPU;
 stopped and started again, it goes on where it was.
 """
 
 import hashlib
 import logging
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import combinations, islice
 from pathlib import Path
 
 import keras
@@ -22,6 +24,7 @@ from probe_features import SIZE, VIEWS
 from probe_tables import Odds, Seen
 from real_cells import PARTS, parts_of_real_cells
 from scipy.special import logit
+from tqdm.auto import tqdm
 
 import anna
 
@@ -54,12 +57,12 @@ def judge(seen: Seen, cells: pd.DataFrame, *, seed: int = 0) -> Odds:
         cells: As `parts_of_real_cells` returns them.
         seed: Of the order of the cells.
     """
-    said, pixels = {}, changed(cells)
+    said, kept = {}, Kept.of(cells)
     for out in (*PARTS, *("".join(two) for two in combinations(PARTS, 2))):
         path = place(out, seed) / "judged.csv"
         held = cells["part"].isin(list(out)).to_numpy()
         if not path.is_file():
-            model = teach(seen, cells, pixels, out=out, seed=seed)
+            model = teach(seen, cells, kept, out=out, seed=seed)
             plain = anna.images.load(cells, size=SIZE, cache=anna.Workspace.locate().arrays)
             joined = anna.ensemble.join([model], views=VIEWS)
             found = cells.loc[held, ["name", "part", "group", "label"]]
@@ -77,39 +80,80 @@ def place(out: str, seed: int) -> Path:
 
 
 def teach(
-    seen: Seen, cells: pd.DataFrame, pixels: np.ndarray, *, out: str = "", seed: int = 0
+    seen: Seen, cells: pd.DataFrame, kept: "Kept", *, out: str = "", seed: int = 0
 ) -> keras.Model:
     """Returns the network taught without these parts; it goes on where it was stopped."""
     held = cells["part"].isin(list(out)).to_numpy()
-    folder = place(out, seed)
-    start = folder.with_name(f"{folder.name}-start.keras")
-    network = anna.probe.build(SIZE, weights="imagenet")
-    anna.probe.put(network, probe_tables.taught(cells, seen, ~held, strength=STRENGTH))
-    if not start.is_file():
-        anna.models.save(network, start)
+    network, folder = anna.probe.build(SIZE, weights="imagenet"), place(out, seed)
+    learnt = probe_tables.taught(cells, seen, ~held, strength=STRENGTH)
+    anna.probe.put(network, learnt)
     anna.probe.loosen(network)
+    after = anna.halves.after(network)
+    start = folder.with_name(f"{folder.name}-start.keras")
+    if not start.is_file():
+        anna.models.save(after, start)
+    inside = kept.beside(anna.halves.others(network, learnt, kept.found))
     table = cells.assign(role=np.where(held, "aside", "train"))
-    return anna.training.fit(
-        network, pixels, table, folder=folder, seed=seed, start=start, **PLAN
-    ).model
+    anna.training.fit(after, inside, table, folder=folder, seed=seed, start=start, **PLAN)
+    return network
 
 
-def changed(cells: pd.DataFrame) -> np.ndarray:
-    """Returns the cells turned and disturbed by lot, uint8 (n, SIZE, SIZE, 3), made or kept."""
-    ws = anna.Workspace.locate()
-    key = hashlib.blake2b("".join(cells["name"]).encode(), digest_size=4).hexdigest()
-    path = ws.arrays / f"tuned_{key}_{SIZE}.npy"
-    if not path.is_file():
-        pixels = anna.images.load(cells, size=SIZE, cache=ws.arrays)
-        anna.workspace.write_whole(path, lambda part: _write(part, pixels))
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+@dataclass(frozen=True)
+class Kept:
+    """What the first half of the network says of the cells, turned and disturbed by lot.
+
+    Attributes:
+        maps: float16 (n, s, s, c), as `anna.halves.before` returns them.
+        found: Features, float32 (n, c), as `anna.probe.features` returns them.
+        other: float (n,), as `anna.halves.others` returns it, for the second half.
+    """
+
+    maps: np.ndarray
+    found: np.ndarray
+    other: np.ndarray | None = None
+    dtype = np.dtype("float32")
+
+    @classmethod
+    def of(cls, cells: pd.DataFrame) -> "Kept":
+        """Returns them of all cells, read or kept."""
+        ws = anna.Workspace.locate()
+        key = hashlib.blake2b("".join(cells["name"]).encode(), digest_size=4).hexdigest()
+        folder = ws.arrays / f"tuned_{key}_{SIZE}"
+        if not folder.is_dir():
+            pixels = anna.images.load(cells, size=SIZE, cache=ws.arrays)
+            anna.workspace.write_whole(folder, lambda part: _write(part, pixels))
+        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("maps", "found")))
+
+    def beside(self, other: np.ndarray) -> "Kept":
+        """Returns what the second half takes."""
+        return replace(self, other=other)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what the second half takes."""
+        return (*self.maps.shape[:3], self.maps.shape[3] + 1)
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        maps = self.maps[rows].astype(self.dtype)
+        other = np.broadcast_to(self.other[rows][:, None, None, None], (*maps.shape[:3], 1))
+        return np.concatenate([maps, other], axis=-1, dtype=self.dtype)
 
 
-def _write(path: Path, pixels: np.ndarray) -> None:
-    out = np.lib.format.open_memmap(path, "w+", np.uint8, pixels.shape)
-    for row, cell in enumerate(anna.pool.each(_changed, enumerate(pixels))):
-        out[row] = cell
-    out.flush()
+def _write(folder: Path, pixels: np.ndarray, batch: int = 8) -> None:
+    network = anna.probe.build(SIZE, weights="imagenet")
+    both = [anna.halves.before(network).output, anna.probe.reader(network).output]
+    read = keras.Model(network.input, both)
+    maps, found = [], []
+    turned = anna.pool.each(_changed, enumerate(tqdm(pixels, "first half", unit="cell")))
+    while some := list(islice(turned, batch)):
+        for each, new in zip((maps, found), read.predict_on_batch(np.stack(some)), strict=True):
+            each.append(np.asarray(new))
+    folder.mkdir()
+    np.save(folder / "maps.npy", np.concatenate(maps, dtype=np.float16, casting="same_kind"))
+    np.save(folder / "found.npy", np.concatenate(found))
 
 
 def _changed(numbered: tuple[int, np.ndarray]) -> np.ndarray:

@@ -3,10 +3,10 @@
     make benchmark-probe                     # from ../shared/data, or ANNA_INPUT=/data
 
 The recipe is that of `tuned.py`, the five parts of people are those of `brain.py`. Nothing of a
-part's own is chosen by hand: the strength of the probe's penalty and the temperatures come from the other
-parts, each judged by what has seen neither. Drawn by lot is how cells are disturbed, and in which
-order they teach. What has been read and trained is kept in
-output/, so that a stopped run goes on. Prints tables, and writes them to output/csv/probe_*.csv.
+part's own is chosen by hand: the strength of the probe's penalty and the temperatures come from the
+other parts, each judged by what has seen neither. Drawn by lot is how cells are disturbed, and in
+which order they teach. What has been read and trained is kept in output/, so that a stopped run
+goes on. Prints tables, and writes them to output/csv/probe_*.csv.
 """
 
 from collections.abc import Callable, Iterator

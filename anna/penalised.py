@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import cholesky, solve_triangular
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -30,13 +31,11 @@ def logistic(
     """
     scale = StandardScaler().fit(rows)
     rows = scale.transform(rows)
-    lean = np.eye(rows.shape[1])
-    if costs:
-        values, axes = np.linalg.eigh(costs(rows, scale.scale_))
-        lean = (axes / np.sqrt(values)) @ axes.T  # A^(-1/2): rows of it are penalised as usual
+    half = cholesky(costs(rows, scale.scale_) if costs else np.eye(rows.shape[1]), lower=True)
     model = LogisticRegression(C=strength, max_iter=2000, tol=1e-3)
-    model.fit(rows @ lean, labels, sample_weight=weight)
-    weights = (lean @ model.coef_[0]) / scale.scale_
+    # With A = half · halfᵀ and u = halfᵀ · w, the penalty on u is the usual one.
+    model.fit(solve_triangular(half, rows.T, lower=True).T, labels, sample_weight=weight)
+    weights = solve_triangular(half.T, model.coef_[0], lower=False) / scale.scale_
     return weights, float(model.intercept_[0] - weights @ scale.mean_)
 
 

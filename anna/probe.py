@@ -10,7 +10,6 @@ linear classifier probes, doi 10.48550/arXiv.1610.01644.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import keras
@@ -29,7 +28,6 @@ SIGHTS = ("raw", "centred")
 GREY = 127  # of 255: the mean of each channel in a centred cell
 PEOPLE = 10.0  # how much more it costs to go by what differs between people of one class
 STEADY = 6.0  # how much more it costs to go by what a disturbance of the file changes
-LOOSE = "block8"  # the first block that `loosen` lets learn
 _FINEST = min(LEVELS.values())
 
 
@@ -224,32 +222,3 @@ def put(model: keras.Model, learnt: Probe) -> None:
             start += channels
     term = [learnt.weights[start:].reshape(1, 1), np.array([learnt.offset])]
     model.get_layer("size_evidence").set_weights(term)
-
-
-def loosen(model: keras.Model, first: str = LOOSE) -> None:
-    """Lets the backbone learn from a block on, as the probe's own weights do.
-
-    Taught on from a probe, a backbone forgets less of what it knows than beside a head that is new
-    (Kumar et al. 2022, Fine-tuning can distort pretrained features, doi
-    10.48550/arXiv.2202.10054). What many cells share, edges and colours, stays in the first blocks.
-
-    Args:
-        model: As `build` returns it.
-        first: The first block that learns; those before it rest.
-
-    Raises:
-        ValueError: If there is no such block.
-    """
-    backbone = model.get_layer("backbone")
-    of = {layer: _block_of(layer) for layer in backbone.layers}
-    if not re.fullmatch(r"block\d+", first) or int(first[5:]) > max(of.values()):
-        raise ValueError(f"first must be block0 to block{max(of.values())}. Received: {first!r}")
-    backbone.trainable = True
-    for layer, block in of.items():
-        layer.trainable = block >= int(first[5:])
-
-
-def _block_of(layer: keras.Layer) -> int:
-    """Returns the number of the block that a layer of the backbone stands in, -1 before them."""
-    found = re.match(r"block(\d+)", layer.name)
-    return int(found[1]) if found else -1

@@ -68,7 +68,7 @@ def fit(
 
     Args:
         model: As `anna.models.build` returns it; given the weights of the epoch that is kept.
-        pixels: uint8 (n, size, size, 3), or what else the network takes; row i is `cells.iloc[i]`.
+        pixels: uint8 (n, size, size, 3); row i is `cells.iloc[i]`.
         cells: As `anna.splits.assign` returns it.
         folder: Where the run is kept.
         epochs: At most so many; a run that has more already keeps them. With a cosine schedule just
@@ -175,10 +175,10 @@ def _check(
 ) -> None:
     splits.check(cells)
     devices.check(model)
-    expected, dtype = (len(cells), *model.input_shape[1:]), model.input.dtype
-    if pixels.shape != expected or pixels.dtype != dtype:
+    expected = (len(cells), *model.input_shape[1:])
+    if pixels.shape != expected or pixels.dtype != np.uint8:
         raise ValueError(
-            f"pixels must be {dtype} {expected}. Received: {pixels.dtype} {pixels.shape}"
+            f"pixels must be uint8 {expected}. Received: {pixels.dtype} {pixels.shape}"
         )
     for role in ("train", *also):
         labels = cells.loc[cells["role"] == role, "label"]

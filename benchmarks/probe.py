@@ -1,12 +1,13 @@
-"""What the trained ANNa's recipe is worth on real people it has not seen, and its probe at rest.
+"""What a linear probe of photographs' features is worth on real people it has not seen.
 
     make benchmark-probe                     # from ../shared/data, or ANNA_INPUT=/data
 
-The recipe is that of `tuned.py`, the five parts of people are those of `brain.py`. Nothing of a
-part's own is chosen by hand: the strength of the probe's penalty and the temperatures come from the
-other parts, each judged by what has seen neither. Drawn by lot is how cells are disturbed, and in
-which order they teach. What has been read and trained is kept in output/, so that a stopped run
-goes on. Prints tables, and writes them to output/csv/probe_*.csv.
+The five parts of people are those of `brain.py`. Nothing of a part's own is chosen by hand: the
+strength of the probe's penalty and its temperature come from the other four parts, each judged by
+a probe of the other three. Drawn by lot is only how the cells
+are disturbed that teach what to be steady against. A pass over
+the cells takes minutes; the passes are kept in output/arrays, so that a stopped run goes on. Prints
+tables, and writes them to output/csv/probe_*.csv.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,21 +18,20 @@ import numpy as np
 import pandas as pd
 import probe_features
 import probe_tables
-import tuned
 from probe_features import EVERY, SIZE
-from probe_tables import Odds, Seen
+from probe_tables import Seen
 from real_cells import PARTS, parts_of_real_cells
 from scipy.special import expit
 
 import anna
+from anna import plots
 
-ANNA, PROBE = "anna", "its probe at rest"
 FINE = 64  # channels of the first two levels
 FREE = {"people": {"alike": 0.0}, "disturbance": {"steady": 0.0}}  # without a penalty
 
 
 def main() -> None:
-    """Reads and trains what is missing, then prints the tables."""
+    """Reads what is missing, then prints the tables."""
     cells = parts_of_real_cells()
     for name, table in tables(cells):
         anna.tables.write(table, anna.Workspace.locate().csv / f"probe_{name}.csv")
@@ -41,30 +41,34 @@ def main() -> None:
 def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields the tables by name."""
     seen = probe_features.seen(cells)
-    said, of_probe = tuned.judge(seen, cells), probe_tables.judge(seen, cells)
+    said = probe_tables.judge(seen, cells)
     found, known = probe_tables.unseen(said, cells)
-    methods = _methods(cells, seen, found, of_probe)
-    own = dict(methods.set_index("method").loc[ANNA])
+    free = {name: probe_tables.judge(seen, cells, **options) for name, options in FREE.items()}
+    methods = _methods(cells, seen, found, known, free)
+    own = dict(methods.set_index("method").loc["anna, probe"])
     yield "methods", methods
     yield "people", anna.metrics.by_subject(found.assign(drawn=False), 0.5)
     yield "calibration", _calibration(cells, said, known, own["ece"])
-    yield "ingredients", _ingredients(cells, seen, own, of_probe)
+    yield "ingredients", _ingredients(cells, seen, own, free)
     some = cells.iloc[::EVERY].reset_index(drop=True)
     pixels = anna.images.load(cells, size=SIZE, cache=anna.Workspace.locate().arrays)[::EVERY]
-    kept = tuned.Kept.of(cells)
-    networks = {part: (tuned.teach(seen, cells, kept, out=part), known[part]) for part in PARTS}
-    yield "robustness", _robustness(cells, seen, networks, (some, pixels), of_probe)
+    yield "robustness", _robustness(cells, seen, known, some, pixels)
+    networks = dict(_networks(cells, seen, known))
     yield "deletion", brain_trust.deletion(some, pixels, networks, name="probe", count=8)
 
 
-def _methods(cells: pd.DataFrame, seen: Seen, found: pd.DataFrame, of_probe: Odds) -> pd.DataFrame:
-    """Returns the scores of what needs no network, of ANNa, and of its probe at rest."""
-    at_rest, known = probe_tables.unseen(of_probe, cells)
+def _methods(
+    cells: pd.DataFrame, seen: Seen, found: pd.DataFrame, known: dict, free: dict[str, dict]
+) -> pd.DataFrame:
+    """Returns the scores of what needs no network, and of the probe in both ways of judging."""
     judged = brain_tables.baselines(cells) | {
-        ANNA: found,
-        PROBE: at_rest,
-        f"{PROBE}, each person left out": probe_tables.one_by_one(seen, cells, known),
+        "anna, probe": found,
+        "anna, probe, each person left out": probe_tables.one_by_one(seen, cells, known),
     }
+    for name, said in free.items():
+        judged[f"the same without the penalty on {name}"] = probe_tables.one_by_one(
+            seen, cells, probe_tables.unseen(said, cells)[1], **FREE[name]
+        )
     rows = {name: brain_tables.row(each, cells) for name, each in judged.items()}
     return pd.DataFrame(rows).T.rename_axis("method").reset_index()
 
@@ -78,8 +82,8 @@ def _calibration(cells: pd.DataFrame, said: dict, known: dict, after: float) -> 
     return probe_tables.settings(known, plain["ece"], after)
 
 
-def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, of_probe: Odds) -> pd.DataFrame:
-    """Returns the scores of ANNa, of its probe at rest, and of probes that lack something."""
+def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, free: dict[str, dict]) -> pd.DataFrame:
+    """Returns the scores with each ingredient left out or another in its place."""
     half = seen.views.shape[-1] // 2
     fine = np.r_[0:FINE, half : half + FINE]
     flat = seen.views.copy()
@@ -93,12 +97,9 @@ def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, of_probe: Odds) -> 
         "without the two fine levels": seen.without(fine),
         "backbone from scratch, one view": Seen(scratch, np.zeros_like(seen.changes)),
     }
-    said = {PROBE: of_probe}
-    for name, options in FREE.items():
-        said[f"{PROBE}, without the penalty on {name}"] = probe_tables.judge(seen, cells, **options)
-    for name, each in others.items():
-        said[f"{PROBE}, {name}"] = probe_tables.judge(each, cells)
-    rows = {ANNA: own}
+    said = {f"without the penalty on {name}": each for name, each in free.items()}
+    said |= {name: probe_tables.judge(each, cells) for name, each in others.items()}
+    rows = {"anna, probe": own}
     for name, each in said.items():
         judged, _ = probe_tables.unseen(each, cells)
         rows[name] = brain_tables.row(judged, cells, resamples=0)
@@ -109,28 +110,30 @@ def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, of_probe: Odds) -> 
 
 
 def _robustness(
-    cells: pd.DataFrame,
-    seen: Seen,
-    networks: dict,
-    data: tuple[pd.DataFrame, np.ndarray],
-    of_probe: Odds,
+    cells: pd.DataFrame, seen: Seen, known: dict, some: pd.DataFrame, pixels: np.ndarray
 ) -> pd.DataFrame:
-    """Returns what disturbance costs cells out of their part, ANNa and its probe at rest.
+    """Returns what disturbance costs cells out of their part, with and without the penalty on it.
 
     One view each. Saves a figure of the first.
     """
-    some, pixels = data
-    table = brain_trust.robustness(some, pixels, networks, name="probe")
-    judge = _judge(cells, seen, probe_tables.unseen(of_probe, cells)[1])
-    rest = anna.robustness.sweep(judge, pixels, some, 0.5)
-    return table.assign(**{"lost by the probe at rest": rest["lost"]})
+    ways = {"with": {}, "without": FREE["disturbance"]}
+    sweeps = {
+        name: anna.robustness.sweep(_judge(cells, seen, known, options), pixels, some, 0.5)
+        for name, options in ways.items()
+    }
+    path = anna.Workspace.locate().viz / "probe_robustness.png"
+    plots.save(plots.robustness(sweeps["with"]), path)
+    table = sweeps["with"]
+    return table.assign(**{"lost without the penalty": sweeps["without"]["lost"]})
 
 
-def _judge(cells: pd.DataFrame, seen: Seen, known: dict) -> Callable[[np.ndarray], np.ndarray]:
+def _judge(
+    cells: pd.DataFrame, seen: Seen, known: dict, options: dict
+) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a judge of one cell in `EVERY`, by the probe that has not seen its part."""
     part = cells["part"].to_numpy()
     learnt = {
-        name: probe_tables.taught(cells, seen, part != name, strength=known[name][0])
+        name: probe_tables.taught(cells, seen, part != name, strength=known[name][0], **options)
         for name in PARTS
     }
 
@@ -142,6 +145,16 @@ def _judge(cells: pd.DataFrame, seen: Seen, known: dict) -> Callable[[np.ndarray
         return probability
 
     return _judged
+
+
+def _networks(cells: pd.DataFrame, seen: Seen, known: dict) -> Iterator[tuple[str, tuple]]:
+    """Yields each part with the network that has not seen it, and its calibration."""
+    for part in PARTS:
+        strength, calibration = known[part]
+        model = anna.probe.build(SIZE, weights="imagenet")
+        taught = (cells["part"] != part).to_numpy()
+        anna.probe.put(model, probe_tables.taught(cells, seen, taught, strength=strength))
+        yield part, (model, calibration)
 
 
 if __name__ == "__main__":

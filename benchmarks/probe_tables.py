@@ -73,17 +73,16 @@ def choose(said: Odds, cells: pd.DataFrame, part: str = "") -> tuple[float, np.n
     """Returns the best strength for probes that will judge a part, and the log-odds behind it.
 
     Each of the other four parts is judged by a probe that has seen neither it nor the part; the
-    best has the highest mean AUC. The log-odds are NaN in the part itself, and where no such probe
-    is. Without a part, all five choose, for a probe that will judge none of them.
+    best has the highest mean AUC. The log-odds are NaN in the part itself. Without a part, all
+    five choose, for a probe that will judge none of them.
     """
     scores = {}
     for strength in sorted({strength for _, strength in said}):
         odds = np.full(len(cells), np.nan)
         for other in PARTS:
-            both = "".join(sorted(part + other)), strength
-            if other != part and both in said:
+            if other != part:
                 rows = (cells["part"] == other).to_numpy()
-                odds[rows] = said[both][rows]
+                odds[rows] = said["".join(sorted(part + other)), strength][rows]
         scores[strength] = (mean_auc(odds, cells), odds)
     best = max(scores, key=lambda strength: scores[strength][0])
     return best, scores[best][1]

@@ -1,5 +1,9 @@
 import json
 import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -133,3 +137,18 @@ def test_the_command_line_trains_a_fold_and_gathers(ws, trained, capsys):
     told = capsys.readouterr().out
     assert "anna, " in told
     assert "people out of fold: weighted_f1 0." in told
+
+
+@pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed (the extra cluster)")
+def test_rounds_on_ray_go_on_where_they_were(ws):
+    script = Path(__file__).resolve().parents[1] / "src" / "rounds_on_ray.py"
+    command = [sys.executable, script, "on-ray:epochs=1,learning_rate=0.002", "--folds", f"{FOLDS}"]
+    first, again = (
+        subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    for fold in range(FOLDS):
+        assert f"on-ray, fold {fold}: 1 epochs now, epoch 1 of 1 kept" in first
+        assert f"on-ray, fold {fold}: 0 epochs now, epoch 1 of 1 kept" in again
+    assert first.splitlines()[-1] == again.splitlines()[-1]
+    assert first.splitlines()[-1].startswith("on-ray: AUC 0.")

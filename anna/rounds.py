@@ -149,7 +149,7 @@ def _judge(run: training.Run, pixels: np.ndarray, cells: pd.DataFrame, *, progre
     """Writes what the network says of its test people, called by its validation people."""
     rows = np.flatnonzero(cells["role"].isin(["valid", "test"]))
     found = predict.cells(run.model, pixels[rows], cells.iloc[rows], progress=progress)
-    threshold = metrics.choose_threshold(found[found["role"] == "valid"])
+    threshold = metrics.choose_threshold(found[found["role"] == "valid"], margin=1)
     tested = found[found["role"] == "test"].assign(
         fold=int(run.folder.name.rpartition("-")[2]),
         threshold=threshold,

@@ -149,7 +149,8 @@ def judge(ws: Workspace, *, resamples: int = 2000, seed: int = 0, progress: bool
     found["size alone"] = baselines.size_alone(data.cells)
     by_role = {name: table.groupby("role") for name, table in found.items()}
     threshold = {
-        name: metrics.choose_threshold(roles.get_group("valid")) for name, roles in by_role.items()
+        name: metrics.choose_threshold(roles.get_group("valid"), margin=1)
+        for name, roles in by_role.items()
     }
     splits.check(data.cells)
     tested = {name: roles.get_group("test") for name, roles in by_role.items()}

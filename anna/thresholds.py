@@ -6,16 +6,27 @@ import pandas as pd
 from anna import bootstrap
 from anna.checks import CLASSES, scorable
 
+RESAMPLES = 200  # of people, to tell how far a score's lead is luck
 
-def choose_threshold(found: pd.DataFrame, *, metric: str = "weighted_f1") -> float:
-    """Returns the threshold that maximises a score on validation people.
+
+def choose_threshold(
+    found: pd.DataFrame, *, metric: str = "weighted_f1", margin: float = 0.0, seed: int = 0
+) -> float:
+    """Returns the threshold that maximises a score on validation people, or is about as good.
 
     Only the places between neighbouring probabilities can matter. Where a whole stretch of
     thresholds is equally good, the middle of the widest such stretch is returned.
 
+    The best of few people is mostly luck. With a margin, the threshold nearest to a half is
+    returned that falls short of the best by no more than so many standard errors: the rule of one
+    standard error of Breiman et al. 1984, *Classification and Regression Trees*, with a half, where
+    a calibrated probability turns, for the simplest.
+
     Args:
-        found: predictions with a `role`; validation people.
+        found: predictions with a `role`; validation people. With a margin, also `group`.
         metric: one of `bootstrap.COUNTED`.
+        margin: standard errors of the difference to the best, over resamples of people.
+        seed: of the resamples.
 
     Raises:
         ValueError: a row belongs to the test set, which chooses nothing; there is but one class; or
@@ -31,7 +42,11 @@ def choose_threshold(found: pd.DataFrame, *, metric: str = "weighted_f1") -> flo
         only = CLASSES[table["label"].iloc[0]]
         raise ValueError(f"A threshold needs cells of both classes. Received: only {only}")
     edges, counts = _counts_by_threshold(table)
-    return _middle_of_best(edges, bootstrap.rates(*counts)[metric])
+    score = bootstrap.rates(*counts)[metric]
+    best = _middle_of_best(edges, score)
+    if not margin:
+        return best
+    return _nearest_half(edges, score, best, margin * _errors(table, edges, metric, best, seed))
 
 
 def _counts_by_threshold(table: pd.DataFrame) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
@@ -56,3 +71,33 @@ def _middle_of_best(edges: np.ndarray, score: np.ndarray) -> float:
     low, high = edges[starts[widest]], edges[ends[widest]]
     middle = (low + high) / 2
     return float(middle if middle > low else high)
+
+
+def _errors(
+    table: pd.DataFrame, edges: np.ndarray, metric: str, best: float, seed: int
+) -> np.ndarray:
+    """Returns the standard error of each stretch's lag behind the best, (n + 1,)."""
+    person, groups = pd.factorize(table["group"])
+    labels = table.groupby(person)["label"].first().to_numpy(int)
+    below = np.searchsorted(edges[1:-1], table["probability"]) + 1  # edges that lie below a cell
+    missed = np.zeros((2, len(groups), len(edges)))
+    np.add.at(missed, (table["label"].to_numpy(int), person, below), 1)
+    weights = bootstrap.draw_people(labels, RESAMPLES, seed)
+    tn, fn = (weights @ each.cumsum(axis=1)[:, :-1] for each in missed)
+    negative, positive = ((weights @ each.sum(axis=1))[:, None] for each in missed)
+    score = bootstrap.rates(positive - fn, negative - tn, fn, tn)[metric]
+    lag = score - score[:, [_stretch(edges, best)]]
+    return np.nan_to_num(np.nanstd(lag, axis=0))
+
+
+def _stretch(edges: np.ndarray, threshold: float) -> int:
+    """Returns the stretch (edge, next edge] that a threshold lies in."""
+    return int(np.clip(np.searchsorted(edges, threshold) - 1, 0, len(edges) - 2))
+
+
+def _nearest_half(edges: np.ndarray, score: np.ndarray, best: float, allowed: np.ndarray) -> float:
+    """Returns the threshold nearest to a half that lags no more than is allowed."""
+    places = np.append((edges[:-1] + edges[1:]) / 2, [best, 0.5])
+    stretch = np.array([*range(len(edges) - 1), _stretch(edges, best), _stretch(edges, 0.5)])
+    good = score[stretch] >= score[_stretch(edges, best)] - allowed[stretch] - 1e-12
+    return float(places[good][np.argmin(np.abs(places[good] - 0.5))])

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as sk
+from scipy.special import expit, logit
 from tables import predictions, small
 
 from anna import bootstrap, metrics
@@ -236,6 +237,33 @@ def test_no_threshold_is_better_than_the_chosen_one(metric, seed):
     grid = np.concatenate([np.linspace(0, 1, 201), found["probability"]])
     others = [bootstrap_free_score(found, threshold, metric) for threshold in grid]
     assert best >= max(others) - 1e-9
+
+
+def test_with_a_margin_a_lead_that_is_luck_is_given_up_for_a_half():
+    found = predictions((8, 8), (20, 21), seed=0, role="valid", skill=0.6)
+    best, steady = (metrics.choose_threshold(found, margin=margin) for margin in (0, 1))
+    assert abs(steady - 0.5) < abs(best - 0.5)
+    shifted = found.assign(probability=expit(logit(found["probability"]) + 3))
+    moved = metrics.choose_threshold(shifted, margin=1)
+    assert moved > 0.7  # no luck: a half would call nearly all
+    error = metrics.evaluate(shifted, moved).loc["weighted_f1"]
+    top = values(shifted, metrics.choose_threshold(shifted))["weighted_f1"]
+    assert top - (error["high"] - error["low"]) < error["value"] <= top
+
+
+def test_with_a_margin_the_threshold_is_steadier_and_serves_new_people_better():
+    options = {"cells": (10, 11), "skill": 0.6}
+    few = [predictions((6, 6), seed=seed, role="valid", **options) for seed in range(30)]
+    many = predictions((40, 40), seed=1000, **options)
+    chosen = [[metrics.choose_threshold(found, margin=m) for found in few] for m in (0, 1)]
+    best, steady = ([values(many, t)["weighted_f1"] for t in each] for each in chosen)
+    assert np.std(chosen[1]) < 0.6 * np.std(chosen[0])
+    assert np.mean(steady) > np.mean(best)
+
+
+def test_where_one_stretch_is_right_a_margin_changes_nothing():
+    found = small([0, 0, 1, 1], [0.1, 0.2, 0.25, 0.9], [1, 2, 3, 4])
+    assert metrics.choose_threshold(found, margin=1) == pytest.approx(0.225)
 
 
 def bootstrap_free_score(found, threshold, metric):

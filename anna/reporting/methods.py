@@ -58,8 +58,9 @@ IMBALANCE = (
 )
 CHOICE = (
     "The epoch that was kept, and the threshold, come from the validation people alone: a cell is "
-    "called ALL from the probability on that gives them the best weighted F1. No model was "
-    "updated or recalibrated after the test."
+    "called ALL from the probability on that gives them the best weighted F1, or the one nearest "
+    "to a half that is no more than a standard error worse (over resamples of people). No model "
+    "was updated or recalibrated after the test."
 )
 MEASURES = (
     "Weighted F1 is the challenge's measure. Sensitivity, specificity, PPV and NPV tell of the "

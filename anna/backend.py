@@ -127,15 +127,20 @@ def require_tensorflow(what: str) -> None:
         )
 
 
-def precision() -> str:
+def precision(*, depthwise: bool = False) -> str:
     """Returns the dtype policy that suits the machine.
 
     `mixed_bfloat16` on GPUs that multiply it (compute capability 8 and more), `mixed_float16` on
     older ones such as Colab's T4. On a processor `mixed_bfloat16` where TensorFlow can use the
-    processor's own instructions for it, which doubles the speed of training, else `float32`.
+    processor's own instructions for it, which makes training faster, else `float32`.
+
+    Args:
+        depthwise: Whether the network convolves channel by channel: TensorFlow has no fast way of
+            learning that in bfloat16 on a processor.
     """
     if not gpus():
         native = keras.backend.backend() == "tensorflow" and _multiplies_bfloat16()
+        native = native and not depthwise
         return "mixed_bfloat16" if native else "float32"
     return "mixed_bfloat16" if _capability() >= 8 else "mixed_float16"
 

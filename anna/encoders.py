@@ -18,6 +18,7 @@ SCALES = {
     "mobilenetv2": ("MobileNetV2", (1 / 127.5, -1.0)),
     "resnet50v2": ("ResNet50V2", (1 / 127.5, -1.0)),
 }
+DEPTHWISE = tuple(name for name in SCALES if name != "resnet50v2")  # convolve channel by channel
 
 
 def encoder(

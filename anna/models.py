@@ -10,6 +10,7 @@ from keras import KerasTensor, layers, ops
 
 from anna import backend, unet
 from anna.augmentation import AUGMENTATIONS, stages
+from anna.encoders import DEPTHWISE
 from anna.encoders import encoder as published_encoder
 from anna.layers import CellMean, Centred, Density, FromBytes, MaskTeacher
 from anna.stored import load, load_weights, record, save
@@ -49,7 +50,7 @@ def build(
         filters: Channels of the levels of the U-Net, from a quarter of the resolution down.
         encoder: A backbone of `anna.encoders.SCALES` in place of the U-Net's own encoder.
         weights: Of the backbone: "imagenet", a file, or None.
-        precision: A Keras dtype policy; "auto" asks the machine.
+        precision: A Keras dtype policy; "auto" asks the machine, with regard to the encoder.
         seed: Of weights, dropout and augmentation.
 
     Raises:
@@ -64,7 +65,9 @@ def build(
     raw = FromBytes(crop, name="to_float")(image)
     if name == "anna-2020":
         return keras.Model(image, _anna_2020(raw), name=name)
-    with _policy(backend.precision() if precision == "auto" else precision):
+    if precision == "auto":
+        precision = backend.precision(depthwise=encoder in DEPTHWISE)
+    with _policy(precision):
         texture, cell = _seen(raw, augment, centred, seed=seed)
         if encoder:
             features = _published(texture, cell, encoder, weights)

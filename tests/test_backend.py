@@ -6,7 +6,7 @@ import keras
 import pytest
 
 import anna
-from anna import backend
+from anna import backend, models
 
 
 def test_describe_tells_what_a_reader_of_results_needs():
@@ -32,6 +32,10 @@ def test_precision_follows_the_processor(monkeypatch, native, expected):
     monkeypatch.setattr(backend, "gpus", list)
     monkeypatch.setattr(backend, "_multiplies_bfloat16", lambda: native)
     assert backend.precision() == expected
+    assert backend.precision(depthwise=True) == "float32"
+    for encoder, policy in ((None, expected), ("resnet50v2", expected), ("mobilenetv2", "float32")):
+        network = models.build("anna", 32, encoder=encoder)
+        assert network.get_layer("coarse_drop").dtype_policy.name == policy
 
 
 @pytest.mark.parametrize("cards", [[], ["some GPU"]])

@@ -24,7 +24,7 @@ from anna import (
     steps,
     tables,
     training,
-)  # fmt: skip
+)
 from anna.devices import spread
 from anna.workspace import Workspace
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from anna import bootstrap
 from anna.checks import CLASSES, scorable
@@ -86,18 +87,18 @@ def _errors(
     tn, fn = (weights @ each.cumsum(axis=1)[:, :-1] for each in missed)
     negative, positive = ((weights @ each.sum(axis=1))[:, None] for each in missed)
     score = bootstrap.rates(positive - fn, negative - tn, fn, tn)[metric]
-    lag = score - score[:, [_stretch(edges, best)]]
-    return np.nan_to_num(np.nanstd(lag, axis=0))
+    lag = score - score[:, _stretch(edges, [best])]
+    return np.nan_to_num(lag).std(axis=0)
 
 
-def _stretch(edges: np.ndarray, threshold: float) -> int:
-    """Returns the stretch (edge, next edge] that a threshold lies in."""
-    return int(np.clip(np.searchsorted(edges, threshold) - 1, 0, len(edges) - 2))
+def _stretch(edges: np.ndarray, thresholds: ArrayLike) -> np.ndarray:
+    """Returns the stretches (edge, next edge] that thresholds lie in, int (n,)."""
+    return np.clip(np.searchsorted(edges, thresholds) - 1, 0, len(edges) - 2)
 
 
 def _nearest_half(edges: np.ndarray, score: np.ndarray, best: float, allowed: np.ndarray) -> float:
     """Returns the threshold nearest to a half that lags no more than is allowed."""
     places = np.append((edges[:-1] + edges[1:]) / 2, [best, 0.5])
-    stretch = np.array([*range(len(edges) - 1), _stretch(edges, best), _stretch(edges, 0.5)])
-    good = score[stretch] >= score[_stretch(edges, best)] - allowed[stretch] - 1e-12
+    stretch, top = _stretch(edges, places), score[_stretch(edges, [best])]
+    good = score[stretch] >= top - allowed[stretch] - 1e-12
     return float(places[good][np.argmin(np.abs(places[good] - 0.5))])

@@ -266,6 +266,15 @@ def test_where_one_stretch_is_right_a_margin_changes_nothing():
     assert metrics.choose_threshold(found, margin=1) == pytest.approx(0.225)
 
 
+@pytest.mark.parametrize("metric", ["weighted_f1", "ppv", "specificity"])
+def test_a_margin_bears_certain_probabilities_and_scores_without_a_value(metric):
+    found = small([0, 1, 0, 1, 1], [0.0, 0.3, 0.7, 1.0, 1.0])
+    threshold = metrics.choose_threshold(found, metric=metric, margin=1)
+    best = values(found, metrics.choose_threshold(found, metric=metric))[metric]
+    assert 0 < threshold <= 1
+    assert values(found, threshold)[metric] <= best
+
+
 def bootstrap_free_score(found, threshold, metric):
     label, called = found["label"].astype(int), (found["probability"] >= threshold).astype(int)
     if metric == "accuracy":

@@ -47,7 +47,8 @@ def choose_threshold(
     best = _middle_of_best(edges, score)
     if not margin:
         return best
-    return _nearest_half(edges, score, best, margin * _errors(table, edges, metric, best, seed))
+    errors = _errors(table, edges, best, metric=metric, seed=seed)
+    return _nearest_half(edges, score, best, margin * errors)
 
 
 def _counts_by_threshold(table: pd.DataFrame) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
@@ -75,7 +76,7 @@ def _middle_of_best(edges: np.ndarray, score: np.ndarray) -> float:
 
 
 def _errors(
-    table: pd.DataFrame, edges: np.ndarray, metric: str, best: float, seed: int
+    table: pd.DataFrame, edges: np.ndarray, best: float, *, metric: str, seed: int
 ) -> np.ndarray:
     """Returns the standard error of each stretch's lag behind the best, (n + 1,)."""
     person, groups = pd.factorize(table["group"])

@@ -11,7 +11,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: notebooks test test-backends test-browser test-colab lint format lab pictures clean help \
   pretrained benchmark benchmark-full benchmark-brain benchmark-probe benchmark-segmenter \
-  benchmark-serving
+  benchmark-serving benchmark-fields benchmark-gpu
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -76,6 +76,10 @@ benchmark-serving: $(VENV)/ready
 # Whole fields, drawn; real crops and a U-Net beside, where asked.
 benchmark-fields: $(VENV)/ready
 	$(BIN)/python benchmarks/fields.py --network
+
+# The same on a GPU, for the backend that KERAS_BACKEND names.
+benchmark-gpu: $(VENV)/ready
+	$(BIN)/python benchmarks/gpu.py
 
 # The trained ANNa that ships with the package.
 pretrained: $(VENV)/ready-imagenet

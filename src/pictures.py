@@ -140,6 +140,17 @@ def of_speed(rows: pd.DataFrame) -> pd.DataFrame:
     return rounded(shown)
 
 
+def of_gpu(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns rates in thousands of cells a second, and shares in per cent."""
+    shown = rows[["size", "precision"]].copy()
+    for name in rows.columns[rows.columns.get_loc("batch") + 1 :]:
+        if name.startswith("share"):
+            shown[name] = rows[name].map("{:.1%}".format)
+        elif "FLOP" not in name:
+            shown[name] = rows[name].map("{:,.0f}".format)
+    return shown
+
+
 def of_full_size(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns what each step costs on a data set of full size."""
     shown = rows.drop(columns="below 2 GB")
@@ -151,6 +162,7 @@ def of_full_size(rows: pd.DataFrame) -> pd.DataFrame:
 
 TABLES = {
     "speed": of_speed,
+    "gpu_jax": of_gpu,
     "full_size": of_full_size,
     "probe_methods": of_methods,
     "probe_ingredients": of_ingredients,

@@ -32,6 +32,7 @@ def benchmark(monkeypatch):
     for name in (
         "brain_tables",
         "full_size",
+        "gpu",
         "probe_tables",
         "probe_features",
         "real_cells",

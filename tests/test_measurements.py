@@ -114,3 +114,32 @@ def test_the_slowest_cells_of_executed_notebooks(speed, tmp_path):
     found = speed.slowest_cells(tmp_path)
     assert found.to_dict("records")[0] == {"notebook": "1_eda", "seconds": 5, "cell": "step_1()"}
     assert len(found) == 2
+
+
+def test_rates_on_a_gpu_are_of_training_and_prediction(benchmark):
+    gpu = benchmark("gpu")
+    work = {"network": "anna-2020", "size": 32, "precision": "float32", "batch": 4}
+    found = gpu.rates(work | {"cells": 16, "rounds": 1, "side": 64})
+    assert min(found.values()) > 0
+    assert found["batches alone"] > found["training"]
+    assert {name for name in found if "held" in name} == {"training, held", "prediction, held"}
+    small, large = (gpu.operations(work | {"size": size}) for size in (32, 64))
+    assert 3 < large / small < 4.5
+
+
+def test_a_gpu_is_asked_each_setting_once(benchmark):
+    asked = argparse.Namespace(
+        network=["anna", "anna-2020"],
+        size=[128],
+        batch=[32, 256],
+        precision=["mixed_bfloat16", "float32"],
+        cells=8,
+        rounds=1,
+        side=8,
+    )
+    found = [
+        (work["network"], work["batch"], work["precision"])
+        for work in benchmark("gpu").works(asked)
+    ]
+    assert len(found) == len(set(found)) == 6
+    assert {precision for name, _, precision in found if name == "anna-2020"} == {"float32"}

@@ -1,8 +1,8 @@
-"""Puts the pictures of the last run into src/ and its scores into README.md: `make pictures`.
+"""Puts pictures of the last run into src/ and its scores into both READMEs: `make pictures`.
 
 The pictures are those that the notebooks saved in output/viz. The scores come from
 output/results.json. What the benchmarks on real cells left in output/csv and output/viz goes along;
-where they have not been run, their part of the README stays as it is.
+where they have not been run, their part of the pages stays as it is.
 """
 
 import json
@@ -19,7 +19,7 @@ from anna.card import ROWS, show, table
 from anna.report import write_text
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parent / "README.md"
+PAGES = (HERE.parent / "README.md", HERE.parent / "benchmarks" / "README.md")
 PICTURES = ("evidence", "network", "curves", "people", "label_order")
 REAL = (
     *(f"{of}_{what}" for of in ("probe", "brain") for what in ("robustness", "deletion")),
@@ -43,7 +43,8 @@ def main() -> int:
             shutil.copyfile(ws.viz / f"{name}.png", HERE / f"{name}.png")
     blocks = {"results": of_run(json.loads(results.read_text()))}
     blocks |= {name: text for name, text in of_benchmarks(ws.csv) if text}
-    write_text(README, filled(README.read_text(), blocks))
+    for page in PAGES:
+        write_text(page, filled(page.read_text(), blocks))
     return 0
 
 
@@ -81,7 +82,7 @@ def cell(score: dict) -> str:
 def of_benchmarks(folder: Path) -> Iterator[tuple[str, str]]:
     """Yields name and Markdown of each table of real cells that is there."""
     for name, show_table in TABLES.items():
-        path = folder / f"{name}.csv"
+        path = folder / f"{SOURCES.get(name, name)}.csv"
         if path.is_file():
             yield name, table(show_table(anna.tables.read(path)).to_dict("records"))
 
@@ -107,6 +108,13 @@ def of_methods(rows: pd.DataFrame) -> pd.DataFrame:
         ]
     shown[""] = shown[""].where(~spread, shown[""] + " (standard deviation)")
     return shown
+
+
+def of_short(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the methods without the parts, and without the ablations."""
+    kept = rows[~rows["method"].str.contains("the same without")]
+    shown = of_methods(kept)
+    return shown[[name for name in shown if ", ".join(PARTS) not in name]]
 
 
 def rounded(rows: pd.DataFrame) -> pd.DataFrame:
@@ -164,6 +172,7 @@ TABLES = {
     "speed": of_speed,
     "gpu_jax": of_gpu,
     "full_size": of_full_size,
+    "probe_short": of_short,
     "probe_methods": of_methods,
     "probe_ingredients": of_ingredients,
     "probe_calibration": rounded,
@@ -176,6 +185,7 @@ TABLES = {
     "brain_deletion": rounded,
     "segmenter": of_segmenter,
 }
+SOURCES = {"probe_short": "probe_methods"}  # tables of another name
 
 
 if __name__ == "__main__":

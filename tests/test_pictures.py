@@ -16,7 +16,7 @@ def pictures(tmp_path, monkeypatch):
     spec.loader.exec_module(module)
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
-    monkeypatch.setattr(module, "README", readme)
+    monkeypatch.setattr(module, "PAGES", (readme,))
     monkeypatch.setattr(module, "HERE", tmp_path)
     return module
 
@@ -30,7 +30,7 @@ def test_scores_and_pictures_of_the_last_run_go_into_the_readme(pictures, own_ou
     for name in pictures.PICTURES:
         (own_output / "viz" / f"{name}.png").write_bytes(name.encode())
     assert pictures.main() == 0
-    text = pictures.README.read_text()
+    text = pictures.PAGES[0].read_text()
     assert text.startswith("before\n<!-- results -->\n")
     assert text.endswith("<!-- /results -->\nafter\n")
     assert "old" not in text
@@ -43,7 +43,7 @@ def test_scores_and_pictures_of_the_last_run_go_into_the_readme(pictures, own_ou
 def test_without_a_run_it_says_what_to_do(pictures, own_output, capsys):
     assert pictures.main() == 1
     assert "make notebooks" in capsys.readouterr().err
-    assert "old" in pictures.README.read_text()
+    assert "old" in pictures.PAGES[0].read_text()
 
 
 def test_tables_of_the_benchmarks_go_between_their_marks(pictures, tmp_path):
@@ -64,11 +64,19 @@ def test_tables_of_the_benchmarks_go_between_their_marks(pictures, tmp_path):
     assert found.endswith("<!-- other -->\nkept")
 
 
-def test_the_readme_has_a_place_for_every_table(pictures):
-    text = (HERE / "README.md").read_text()
+def test_the_pages_have_a_place_for_every_table(pictures):
+    text = "".join((HERE / name / "README.md").read_text() for name in (".", "benchmarks"))
     for name in ("results", *pictures.TABLES):
         assert f"<!-- {name} -->" in text
         assert f"<!-- /{name} -->" in text
+
+
+def test_the_pages_link_to_files_that_exist():
+    for page in (HERE / "README.md", HERE / "benchmarks" / "README.md"):
+        links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+        assert links
+        for link in links:
+            assert (page.parent / link).exists(), f"{page}: {link}"
 
 
 def test_the_readme_names_files_that_exist():
@@ -76,5 +84,3 @@ def test_the_readme_names_files_that_exist():
     for name in ("execute.py", *(f"{n}.ipynb" for n in ("1_eda", "2_preprocessing"))):
         assert f"notebooks/{name}" in text
         assert (HERE / "notebooks" / name).exists()
-    for picture in re.findall(r"src/(\w+)\.png", text):
-        assert (HERE / "src" / f"{picture}.png").exists()

@@ -23,6 +23,7 @@ MOST = 1000  # cells with pictures of their own
 _HEAD = ("cell", "evidence", "field", "number", "area", "probability of ALL", "call", "notes")
 _STYLE = """
 svg { width: 100%; height: auto; } svg text { font: 600 1px sans-serif; fill: #fff; }
+.key { background: var(--own); color: #fff; padding: 0 .3em; }
 figure { margin: 1rem 0; } tr:target { outline: 3px solid #B8860B; }
 """
 
@@ -154,7 +155,7 @@ def _summary(cells: pd.DataFrame) -> str:
 
 def _page(cells: pd.DataFrame, pictures: list[str], lines: list[str]) -> str:
     heads = "".join(f'<th scope="col">{name}</th>' for name in _HEAD)
-    keys = ", ".join(f'<b style="color:{COLOURS[name]}">{name}</b>' for name in COLOURS)
+    keys = ", ".join(f'<b class="key" style="--own:{COLOURS[name]}">{name}</b>' for name in COLOURS)
     fields_seen = cells["path"].nunique()
     body = f"""<h1>ANNa: {fields_seen:,} {"field" if fields_seen == 1 else "fields"},
 {cells["cell"].notna().sum():,} nucleated cells</h1>
@@ -167,5 +168,4 @@ click on a column's head sorts by it. Evidence: red speaks for ALL, blue against
 <table><thead><tr>{heads}</tr></thead><tbody>
 {chr(10).join(lines)}
 </tbody></table>"""
-    script = page.SORT.replace('"tbody"', '"thead + tbody"')
-    return markup.document("ANNa: fields", body, style=page.STYLE + _STYLE, script=script)
+    return markup.document("ANNa: fields", body, style=page.STYLE + _STYLE, script=page.SORT)

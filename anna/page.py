@@ -22,19 +22,21 @@ SIDE = 160  # of a picture, in pixels of the page
 MOST = 1000  # cells with pictures; more make a page that no browser likes
 _HEAD = ("cell", "evidence", "file", "probability of ALL", "call", "warning")
 STYLE = f"""
-th {{ cursor: pointer; white-space: nowrap; position: sticky; top: 0; }}
+thead th {{ cursor: pointer; white-space: nowrap; position: sticky; top: 0; }}
 td img {{ width: {SIDE // 2}px; height: {SIDE // 2}px; display: block; }}
 td img:hover {{ width: {SIDE}px; height: {SIDE}px; }}
 td.file {{ overflow-wrap: anywhere; min-width: 14rem; }}
+@media (max-width: 60rem) {{ table {{ display: block; overflow-x: auto; }} }}
 """
 SORT = """
-for (const [column, head] of [...document.querySelectorAll("th")].entries()) {
+const heads = [...document.querySelectorAll("thead th")];
+for (const [column, head] of heads.entries()) {
   head.tabIndex = 0;
   head.onclick = () => {
-    const body = document.querySelector("tbody");
+    const body = document.querySelector("thead + tbody");
     const key = row => row.cells[column].dataset.key ?? row.cells[column].textContent;
     const up = head.ariaSort !== "ascending";
-    for (const other of document.querySelectorAll("th")) other.ariaSort = null;
+    for (const other of heads) other.ariaSort = null;
     head.ariaSort = up ? "ascending" : "descending";
     const rows = [...body.rows].sort((a, b) =>
       key(a).localeCompare(key(b), undefined, {numeric: true}));

@@ -36,27 +36,14 @@ def folder(tmp_path_factory, execute):
 
 @pytest.fixture(scope="module")
 def address(folder):
-    if lab.chromium() is None:
-        pytest.skip("No Chromium is here: install it, or name it in CHROMIUM")
-    pytest.importorskip("playwright", reason="pip install playwright")
     places = {"ANNA_INPUT": str(folder.parent / "input")}
     places |= {"ANNA_OUTPUT": str(folder.parent / "output")}
     with lab.server(folder, places) as found:
         yield found
 
 
-@pytest.fixture(scope="module")
-def browser(address):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=lab.chromium(), args=lab.FLAGS)
-        yield found
-        found.close()
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_runs_reads_well_and_runs_again(name, address, browser, folder):
+def test_a_notebook_runs_reads_well_and_runs_again(name, browser, address, folder):
     page = browser.new_page()
     lab.open_notebook(page, address, name)
     lab.run_all(page)

@@ -1,5 +1,6 @@
 """Networks on disk: `.keras` files with a record of ours, written whole and read with suspicion."""
 
+import io
 import json
 import shutil
 import tempfile
@@ -27,11 +28,35 @@ def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Pa
     def _write(part: Path) -> None:
         with backend.synchronized(model, False):
             model.save(part)
-        # Given a path that fails for a moment, zipfile would begin the file anew, empty.
-        with part.open("r+b") as file, zipfile.ZipFile(file, "a") as archive:
-            archive.writestr(_RECORD, json.dumps(record or {}, indent=1))
+        written = io.BytesIO(part.read_bytes())
+        with (
+            zipfile.ZipFile(written) as archive,
+            part.open("wb") as file,
+            zipfile.ZipFile(file, "w") as ours,
+        ):
+            for member in archive.infolist():
+                content = archive.read(member)
+                if member.filename == "config.json":
+                    content = json.dumps(_portable(json.loads(content)))
+                ours.writestr(member, content)
+            ours.writestr(_RECORD, json.dumps(record or {}, indent=1))
 
     return write_whole(Path(path), _write)
+
+
+def _portable(config):
+    """Returns a network's configuration without what its initializers leave open.
+
+    An earlier Keras, such as Colab's, refuses a setting that it does not know, even an empty one.
+    """
+    if isinstance(config, list):
+        return [_portable(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("module") == "keras.initializers":
+        given = {name: value for name, value in config["config"].items() if value is not None}
+        return config | {"config": given}
+    return {name: _portable(value) for name, value in config.items()}
 
 
 def record(path: str | Path) -> dict:

@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET ?=
 TORCH ?= torch
+PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: notebooks test test-backends test-browser test-colab lint format lab pictures clean help \
@@ -20,7 +21,7 @@ notebooks: $(VENV)/ready
 	$(BIN)/python notebooks/execute.py $(if $(SET),--set $(SET))
 
 test: $(VENV)/ready lint
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # The same tests of networks, training and prediction on the other two backends of Keras.
 test-backends: $(VENV)/ready-backends
@@ -34,7 +35,7 @@ test-browser: $(VENV)/ready
 
 # All tests with Colab's versions, then the notebooks in a stand-in of Colab with a Drive that fails.
 test-colab: .venv-colab/ready
-	.venv-colab/bin/python -m pytest
+	.venv-colab/bin/python -m pytest $(PARALLEL)
 	.venv-colab/bin/python -m pytest -m colab
 
 lint: $(VENV)/ready

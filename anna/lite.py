@@ -70,6 +70,15 @@ def efficientnet_lite0(
     return model
 
 
+def shares() -> dict[str, int]:
+    """Returns what the output of each block divides the side of an image by, in their order."""
+    found, share = {}, 2
+    for _, stride, _, _, repeats in STAGES:
+        share *= stride
+        found |= {f"block{len(found) + repeat}": share for repeat in range(repeats)}
+    return found
+
+
 def _block(
     x: KerasTensor,
     shape: tuple[int, int],

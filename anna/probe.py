@@ -22,13 +22,13 @@ from anna.batches import chances
 from anna.layers import CellMean, Centred, Density, FromBytes
 from anna.penalised import between_people, logistic
 
-# Taps, and what each divides the side by.
-LEVELS = {"block1": 4, "block4": 8, "block7": 16, "block10": 16, "block14": 32}
+_FINEST = 4  # what the map of evidence divides the side by; what is finer is averaged
+# Every block of the backbone, and what its tap divides the side by.
+LEVELS = {block: max(share, _FINEST) for block, share in lite.shares().items()}
 SIGHTS = ("raw", "centred")
 GREY = 127  # of 255: the mean of each channel in a centred cell
 PEOPLE = 10.0  # how much more it costs to go by what differs between people of one class
 STEADY = 6.0  # how much more it costs to go by what a disturbance of the file changes
-_FINEST = min(LEVELS.values())
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,15 @@ def build(size: int = 320, *, crop: int = 320, weights: str | None = None) -> ke
     taps = _taps(size, weights)
     seen = {"raw": taps(raw), "centred": taps(_centred(density, cell))}
     mask = layers.AveragePooling2D(_FINEST, dtype="float32", name="mask")(cell)
-    each = []
+    each = {share: [] for share in LEVELS.values()}
     for sight, found in seen.items():
         for (tap, share), x in zip(LEVELS.items(), found, strict=True):
             x = layers.Conv2D(1, 1, dtype="float32", name=f"evidence_{sight}_{tap}")(x)
-            each.append(layers.UpSampling2D(share // _FINEST, name=f"{sight}_{tap}_up")(x))
-    evidence = layers.Add(dtype="float32", name="evidence")(each)
+            each[share].append(x)
+    sums = {share: layers.Add(dtype="float32", name=f"at_{share}")(x) for share, x in each.items()}
+    evidence = layers.Add(dtype="float32", name="evidence")(
+        [layers.UpSampling2D(share // _FINEST, name=f"up_{share}")(x) for share, x in sums.items()]
+    )
     inside = CellMean(dtype="float32", name="inside")([evidence, mask])
     term = layers.Dense(1, dtype="float32", name="size_evidence")(_log_size(cell))
     logit = layers.Add(dtype="float32", name="logit")([inside, term])
@@ -90,7 +93,13 @@ def _taps(size: int, weights: str | None) -> keras.Model:
     image = keras.Input((size, size, 3), name="image")
     seen = layers.Rescaling(*lite.SCALE, dtype="float32", name="to_backbone")(image)
     whole = lite.efficientnet_lite0(input_tensor=seen, weights=weights, folded=True)
-    outputs = [whole.get_layer(tap).output for tap in LEVELS]
+    outputs = [
+        layers.AveragePooling2D(LEVELS[block] // share, name=f"{block}_mean")(x)
+        if share < _FINEST
+        else x
+        for block, share in lite.shares().items()
+        for x in [whole.get_layer(block).output]
+    ]
     taps = keras.Model(image, outputs, name="backbone")
     taps.trainable = False
     return taps

@@ -26,7 +26,8 @@ from scipy.special import expit
 import anna
 from anna import plots
 
-FINE = 64  # channels of the first two levels
+FEW = ("block1", "block4", "block7", "block10", "block14")  # one level a scale, two at a 16th
+WIDTHS = [channels for *_, channels, blocks in anna.lite.STAGES for _ in range(blocks)]
 FREE = {"people": {"alike": 0.0}, "disturbance": {"steady": 0.0}}  # without a penalty
 
 
@@ -85,7 +86,8 @@ def _calibration(cells: pd.DataFrame, said: dict, known: dict, after: float) -> 
 def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, free: dict[str, dict]) -> pd.DataFrame:
     """Returns the scores with each ingredient left out or another in its place."""
     half = seen.views.shape[-1] // 2
-    fine = np.r_[0:FINE, half : half + FINE]
+    levels = np.tile(np.repeat(list(anna.probe.LEVELS), WIDTHS), 2)
+    finest = [tap for tap, share in anna.probe.LEVELS.items() if share == 4]
     flat = seen.views.copy()
     flat[..., -1] = 0  # says nothing
     scratch = probe_features.read(cells, kind="scratch", views=1)
@@ -94,7 +96,8 @@ def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, free: dict[str, dic
         "without centring the stain": seen.without(np.arange(half, 2 * half)),
         "with the centred stain alone": seen.without(np.arange(half)),
         "without the term for size": Seen(flat, seen.changes),
-        "without the two fine levels": seen.without(fine),
+        "without the finest levels": seen.without(np.flatnonzero(np.isin(levels, finest))),
+        "five levels of sixteen": seen.without(np.flatnonzero(~np.isin(levels, FEW))),
         "backbone from scratch, one view": Seen(scratch, np.zeros_like(seen.changes)),
     }
     said = {f"without the penalty on {name}": each for name, each in free.items()}

@@ -49,7 +49,7 @@ def read(cells: pd.DataFrame, *, kind: str = "imagenet", views: int = VIEWS) -> 
         views: The first of those of `anna.layers.Views`.
     """
     ws = anna.Workspace.locate()
-    key = hashlib.blake2b("".join(cells["name"]).encode(), digest_size=4).hexdigest()
+    key = _key("".join(cells["name"]).encode())
     found = []
     for number in range(views):
         path = ws.arrays / f"probe_{key}_{SIZE}_{kind}{number}.npy"
@@ -68,12 +68,17 @@ def of_pixels(pixels: np.ndarray) -> np.ndarray:
         pixels: uint8 (n, SIZE, SIZE, 3) RGB.
     """
     pixels = np.ascontiguousarray(pixels)
-    key = hashlib.blake2b(pixels.data, digest_size=8).hexdigest()
-    path = anna.Workspace.locate().arrays / f"probe_pixels_{key}.npy"
+    path = anna.Workspace.locate().arrays / f"probe_pixels_{_key(pixels.data)}.npy"
     if not path.is_file():
         found = anna.probe.features(_network("imagenet"), pixels)
         anna.workspace.write_whole(path, lambda part: np.save(part, found))
     return np.load(path, allow_pickle=False)
+
+
+def _key(of: bytes | memoryview) -> str:
+    """Returns what tells apart features of other cells and of other levels."""
+    levels = hashlib.blake2b("".join(anna.probe.LEVELS).encode()).digest()
+    return hashlib.blake2b(of, digest_size=8, key=levels).hexdigest()
 
 
 @cache

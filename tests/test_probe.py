@@ -28,7 +28,7 @@ def network():
 @pytest.fixture(scope="module")
 def learnt(network, cells):
     found = probe.features(network, cells, progress=False)
-    weights = np.random.default_rng(1).normal(0, 0.02, found.shape[1])
+    weights = np.random.default_rng(1).normal(0, 0.005, found.shape[1])
     return probe.Probe(weights / found.std(axis=0).clip(1e-9), 0.3)
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import keras
@@ -17,6 +18,7 @@ from anna.models import crop_of
 log = logging.getLogger(__name__)
 ENDINGS = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _KEPT = ["name", "subject", "group", "role", "label"]
+_MAPS = ("mask", "evidence")
 
 
 def probabilities(
@@ -107,15 +109,22 @@ def maps(
 
 def _maps(model: keras.Model, pixels: np.ndarray, batch_size: int | None) -> dict[str, np.ndarray]:
     batch_size = batch_size or backend.batch_size(pixels.shape[1])
-    names = {layer.name for layer in model.layers}
-    if not {"mask", "evidence"} <= names:
-        raise ValueError(f"The model gives no maps. Received: {model.name}")
-    outputs = {name: model.get_layer(name).output for name in ("mask", "evidence")}
-    inner = keras.Model(model.input, outputs)
-    pixels = pixels.astype(model.input.dtype)
+    inner, pixels = _mapper(model), pixels.astype(model.input.dtype)
     starts = range(0, max(len(pixels), 1), batch_size)
     parts = [inner.predict_on_batch(pixels[start : start + batch_size]) for start in starts]
-    return {name: np.concatenate([np.asarray(p[name]) for p in parts])[..., 0] for name in outputs}
+    return {name: np.concatenate([np.asarray(p[name]) for p in parts])[..., 0] for name in _MAPS}
+
+
+@lru_cache(maxsize=8)
+def _mapper(model: keras.Model) -> keras.Model:
+    """Returns the network up to its maps, kept: each new one is traced anew, for a second or two.
+
+    It shares the layers of the model, so it goes by the weights that they have when it is asked.
+    """
+    names = {layer.name for layer in model.layers}
+    if not set(_MAPS) <= names:
+        raise ValueError(f"The model gives no maps. Received: {model.name}")
+    return keras.Model(model.input, {name: model.get_layer(name).output for name in _MAPS})
 
 
 def files(

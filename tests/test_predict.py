@@ -74,6 +74,14 @@ def test_maps(model, pixels):
         predict.maps(models.build("anna-2020", size=32), pixels)
 
 
+def test_maps_are_traced_once_and_follow_the_weights(pixels):
+    own = models.build(size=32, filters=(4, 8, 8), precision="float32")
+    first, mapper = predict.maps(own, pixels)["evidence"], predict._mapper(own)
+    own.set_weights([2 * weight for weight in own.get_weights()])
+    assert np.abs(predict.maps(own, pixels)["evidence"] - first).max() > 0.01
+    assert predict._mapper(own) is mapper
+
+
 def test_any_files_and_the_bad_ones_as_rows(model, tmp_path):
     rng = np.random.default_rng(1)
     image = rng.integers(0, 255, (450, 450, 3), dtype=np.uint8)

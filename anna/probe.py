@@ -93,14 +93,12 @@ def _taps(size: int, weights: str | None) -> keras.Model:
     image = keras.Input((size, size, 3), name="image")
     seen = layers.Rescaling(*lite.SCALE, dtype="float32", name="to_backbone")(image)
     whole = lite.efficientnet_lite0(input_tensor=seen, weights=weights, folded=True)
-    outputs = [
-        layers.AveragePooling2D(LEVELS[block] // share, name=f"{block}_mean")(x)
-        if share < _FINEST
-        else x
-        for block, share in lite.shares().items()
-        for x in [whole.get_layer(block).output]
-    ]
-    taps = keras.Model(image, outputs, name="backbone")
+    outputs = {block: whole.get_layer(block).output for block in LEVELS}
+    for block, share in lite.shares().items():
+        if share < _FINEST:
+            mean = layers.AveragePooling2D(_FINEST // share, name=f"{block}_mean")
+            outputs[block] = mean(outputs[block])
+    taps = keras.Model(image, list(outputs.values()), name="backbone")
     taps.trainable = False
     return taps
 

@@ -112,3 +112,9 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch):
 def test_there_is_no_classifier_of_photographs():
     with pytest.raises(ValueError, match="include_top"):
         lite.efficientnet_lite0(input_tensor=keras.Input((64, 64, 3)), include_top=True)
+
+
+def test_the_shares_of_the_blocks_are_those_of_their_outputs(network):
+    assert list(lite.shares()) == [f"block{number}" for number in range(16)]
+    for block, share in lite.shares().items():
+        assert network.get_layer(block).output.shape[1] * share == 64

@@ -137,6 +137,8 @@ def fit(
     )
     bar = [Progress(0, epochs, model.name)] if progress else []
     history = model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=bar)
+    # The weights have become their means: JAX must not find two in one place, or loses both.
+    model.set_weights(model.get_weights())
     losses = history.history["loss"]
     return pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses})
 

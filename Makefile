@@ -78,8 +78,8 @@ benchmark-serving: $(VENV)/ready
 benchmark-fields: $(VENV)/ready
 	$(BIN)/python benchmarks/fields.py --network
 
-# The same on a GPU, for the backend that KERAS_BACKEND names.
-benchmark-gpu: $(VENV)/ready
+# How fast on a GPU, for the backend that KERAS_BACKEND names; JAX must have been installed for it.
+benchmark-gpu: $(VENV)/ready-backends
 	$(BIN)/python benchmarks/gpu.py
 
 # The trained ANNa that ships with the package.

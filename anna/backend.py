@@ -1,5 +1,6 @@
 """The one place that asks which backend Keras runs on, and what the machine offers it."""
 
+import importlib.util
 import logging
 import os
 import platform
@@ -202,9 +203,4 @@ def describe() -> dict[str, str]:
 
 def tensorboard() -> bool:
     """Returns whether logs for TensorBoard can be written; Keras does so through TensorFlow."""
-    try:
-        import tensorboard  # noqa: F401
-        import tensorflow  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return all(importlib.util.find_spec(name) for name in ("tensorboard", "tensorflow"))

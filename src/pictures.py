@@ -149,8 +149,8 @@ def of_speed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def of_gpu(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns rates in thousands of cells a second, and shares in per cent."""
-    shown = rows[["size", "precision"]].copy()
+    """Returns rates in cells a second, and shares in per cent."""
+    shown = rows[["network", "size", "precision", "batch"]].copy()
     for name in rows.columns[rows.columns.get_loc("batch") + 1 :]:
         if name.startswith("share"):
             shown[name] = rows[name].map("{:.1%}".format)

@@ -26,6 +26,7 @@ _PARTS = (
     "cnmc",
     "colab",
     "comparison",
+    "decoding",
     "deletion",
     "detection",
     "devices",

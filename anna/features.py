@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from anna import facts, kept
+from anna import kept
+from anna.decoding import ImageError, decode
 from anna.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -123,8 +124,8 @@ def of_file(path: str) -> dict[str, object]:
     """
     row = dict(zip(("path", "bytes", "modified"), (path, *kept.state(path)), strict=True))
     try:
-        return row | measure(facts.decode(path))
-    except facts.ImageError as error:
+        return row | measure(decode(path))
+    except ImageError as error:
         log.warning("No features of %s", error)
         return row | dict.fromkeys(FEATURES, np.nan)
 

@@ -13,7 +13,8 @@ import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
-from anna import facts, fields, markup, page, predict, smear
+from anna import fields, markup, page, predict, smear
+from anna.decoding import decode
 from anna.models import crop_of
 from anna.plots.style import COLOURS, GREY
 from anna.report import write_text
@@ -60,7 +61,7 @@ def write(
             note = html.escape(str(part["problem"].iloc[0]))
             pictures.append(f"<p>{html.escape(Path(name).name)}: {note}</p>")
             continue
-        image = facts.decode(name)
+        image = decode(name)
         pictures.append(_field(image, there, number))
         rows += [row | {"field": number} for row in there.to_dict("records")]
         if len(crops) < MOST:

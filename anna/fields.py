@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from anna import facts, models, predict, quality, smear
 from anna.checks import CLASSES, require_fraction
-from anna.facts import ImageError
+from anna.decoding import ImageError, decode
 from anna.images import resize
 from anna.models import crop_of
 
@@ -65,7 +65,7 @@ def judge(
     tables = []
     for path in tqdm(predict.listed(paths), "judging fields", unit="field", disable=not progress):
         try:
-            table = of_image(model, facts.decode(path), **options)[0].assign(path=str(path))
+            table = of_image(model, decode(path), **options)[0].assign(path=str(path))
             problem = NONE
         except ImageError as error:
             table, problem = pd.DataFrame(), str(error)

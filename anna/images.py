@@ -17,7 +17,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from anna import pool
-from anna.facts import ImageError, box, decode
+from anna.decoding import ImageError, box, cut
 from anna.kept import state
 from anna.lock import alone
 from anna.workspace import named_when_full, require_room, sweep, write_whole
@@ -53,21 +53,39 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
 
     Shrinking averages areas, so that texture is not aliased; enlarging is bicubic.
     """
-    side = image.shape[0]
-    if size > side:
-        return cv2.resize(np.ascontiguousarray(image), (size, size), interpolation=cv2.INTER_CUBIC)
-    # Black shrinks to black: only the blocks of pixels that the cell touches take work.
-    block, small = side // math.gcd(side, size), size // math.gcd(side, size)
     left, top, width, height = box(image)
+    part = image[top : top + height, left : left + width]
+    return _resized(part, (left, top), image.shape[0], size)
+
+
+def _resized(part: np.ndarray, corner: tuple[int, int], side: int, size: int) -> np.ndarray:
+    """Returns a black square of `side` pixels, resized, with a part of it that is not black.
+
+    Black shrinks to black: only the blocks of pixels that the part touches take work.
+
+    Args:
+        part: uint8 (height, width, 3).
+        corner: Left and top of it in the square.
+        side: Of the square.
+        size: Of the result.
+    """
+    block, small = side // math.gcd(side, size), size // math.gcd(side, size)
+    if size > side:  # a bicubic curve reaches beyond its block
+        block, small = side, size
+    (left, top), (height, width) = corner, part.shape[:2]
     x, y = left // block, top // block
     wide, high = -(-(left + width) // block) - x, -(-(top + height) // block) - y
-    shrunk = np.zeros((size, size, 3), np.uint8)
-    if width:
-        part = image[y * block : (y + high) * block, x * block : (x + wide) * block]
-        shrunk[y * small : (y + high) * small, x * small : (x + wide) * small] = cv2.resize(
-            part, (wide * small, high * small), interpolation=cv2.INTER_AREA
+    found = np.zeros((size, size, 3), np.uint8)
+    if part.size:
+        above, before = top - y * block, left - x * block
+        below, after = high * block - above - height, wide * block - before - width
+        blocks = cv2.copyMakeBorder(part, above, below, before, after, cv2.BORDER_CONSTANT)
+        found[y * small : (y + high) * small, x * small : (x + wide) * small] = cv2.resize(
+            blocks,
+            (wide * small, high * small),
+            interpolation=cv2.INTER_AREA if size <= side else cv2.INTER_CUBIC,
         )
-    return shrunk
+    return found
 
 
 def shares(side: int, size: int) -> np.ndarray:
@@ -84,9 +102,19 @@ def read(path: str | os.PathLike, size: int = 128, *, crop: int = CROP) -> np.nd
     """Returns one file as the networks see it, uint8 (size, size, 3) RGB.
 
     Raises:
-        anna.facts.ImageError: If the file cannot be read whole.
+        anna.decoding.ImageError: If the file cannot be read whole.
     """
-    return resize(center_crop(decode(path), crop), size)
+    found = cut(path)
+    left, top = found.box[:2]
+    down, right = (_start(length, crop) for length in found.shape)
+    part = found.pixels[max(down - top, 0) : max(down + crop - top, 0)]
+    part = part[:, max(right - left, 0) : max(right + crop - left, 0)]
+    return _resized(part, (max(left - right, 0), max(top - down, 0)), crop, size)
+
+
+def _start(length: int, side: int) -> int:
+    """Returns where the middle `side` pixels of `length` begin; below 0 if there are fewer."""
+    return (length - side) // 2 if length >= side else -((side - length) // 2)
 
 
 def load(

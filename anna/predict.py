@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from anna import backend, images
-from anna.facts import ImageError
+from anna.decoding import ImageError
 from anna.models import crop_of
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from tqdm.auto import tqdm
 
 from anna import masks
-from anna.facts import ImageError, decode
+from anna.decoding import ImageError, decode
 
 DATASETS = ("dataset_1", "dataset_2")
 # One cell taken twice: the cross-correlation of the crops is above 0.99, of all others below 0.98.
@@ -72,7 +72,7 @@ def read(row: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         row: Of `index`.
 
     Raises:
-        anna.facts.ImageError: If a file cannot be read, or the two differ in shape.
+        anna.decoding.ImageError: If a file cannot be read, or the two differ in shape.
     """
     image, grey = decode(row["path"]), decode(row["mask"])[..., 0]
     if image.shape[:2] != grey.shape:

@@ -44,7 +44,7 @@ def unet():
 def cells(sample_root):
     """Four drawn files of 450 pixels, uint8."""
     paths = sorted((sample_root / "training_data").rglob("*.bmp"))[::12]
-    return np.stack([anna.facts.decode(path) for path in paths])
+    return np.stack([anna.decoding.decode(path) for path in paths])
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_the_trained_anna_on_real_cells(pretrained, real_cells, name):
     judge = anna.exported.load(pretrained / name)
     model = anna.models.pretrained()
     for path in paths[::3]:
-        cell = anna.facts.decode(path)[None]
+        cell = anna.decoding.decode(path)[None]
         np.testing.assert_allclose(judge(cell), keras_says(model, cell), atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Images are decoded to the last byte, measured rightly, and read once."""
+"""Cells are measured rightly, and read once."""
 
 import logging
 import shutil
@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from copies import picture, save
-from PIL import Image
 from scipy import ndimage
 
 from anna import facts, kept
@@ -104,66 +103,6 @@ def test_reach_by_hand():
         }
     )
     assert facts.reach(boxes).tolist() == [200, 390, 400]
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA", "1", "CMYK"])
-def test_every_eight_bit_mode_becomes_rgb(tmp_path, mode):
-    source = Image.fromarray(picture(99)).convert(mode)
-    kind = "tiff" if mode == "CMYK" else "png"
-    source.save(tmp_path / f"any.{kind}")
-    found = facts.decode(tmp_path / f"any.{kind}")
-    assert found.shape == (24, 24, 3)
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, np.asarray(source.convert("RGB")))
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparent_pixels_are_black(tmp_path, mode):
-    image = Image.new(mode, (8, 8), (200, 0) if mode == "LA" else (200, 100, 50, 0))
-    image.save(tmp_path / "clear.png")
-    assert facts.decode(tmp_path / "clear.png").max() == 0
-
-
-def test_red_comes_first(tmp_path):
-    save(tmp_path / "red.bmp", np.full((4, 4, 3), (200, 10, 30), np.uint8))
-    assert facts.decode(tmp_path / "red.bmp")[0, 0].tolist() == [200, 10, 30]
-
-
-@pytest.mark.parametrize("cut", [3, 1000, 300_000, 608_430])
-def test_a_truncated_file_is_found(sample_root, tmp_path, cut):
-    path = next(sample_root.rglob("fold_0/all/*.bmp"))
-    (tmp_path / "cut.bmp").write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(facts.ImageError, match=r"cut\.bmp: not a readable image"):
-        facts.decode(tmp_path / "cut.bmp")
-
-
-def test_what_is_no_image_is_an_image_error(tmp_path):
-    (tmp_path / "empty.bmp").touch()
-    (tmp_path / "text.bmp").write_text("BM, or not to BM")
-    (tmp_path / "folder.bmp").mkdir()
-    (tmp_path / "link.bmp").symlink_to(tmp_path / "nowhere.bmp")
-    for name in ("empty.bmp", "text.bmp", "folder.bmp", "link.bmp", "missing.bmp"):
-        with pytest.raises(facts.ImageError, match=name):
-            facts.decode(tmp_path / name)
-
-
-def test_sixteen_bits_and_giants_are_refused(tmp_path, monkeypatch):
-    Image.fromarray(np.full((8, 8), 999, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(facts.ImageError, match=r"deep\.png.*8 bits.*mode I;16"):
-        facts.decode(tmp_path / "deep.png")
-    save(tmp_path / "large.bmp", picture(1))
-    monkeypatch.setattr(facts, "LARGEST", 24 * 24 - 1)
-    with pytest.raises(facts.ImageError, match=r"large\.bmp: too large. Received: 24×24"):
-        facts.decode(tmp_path / "large.bmp")
-
-
-def test_a_bomb_is_refused(tmp_path):
-    save(tmp_path / "bomb.bmp", picture(1))
-    content = bytearray((tmp_path / "bomb.bmp").read_bytes())
-    content[18:26] = (60_000).to_bytes(4, "little") * 2  # width and height in the header
-    (tmp_path / "bomb.bmp").write_bytes(content)
-    with pytest.raises(facts.ImageError, match=r"bomb\.bmp"):
-        facts.decode(tmp_path / "bomb.bmp")
 
 
 def test_the_pixels_make_the_hash_not_the_file(tmp_path):

@@ -138,7 +138,7 @@ def test_a_cut_is_the_cell_on_black_in_the_middle(made):
     inside = field.labels == row["cell"]
     cut = smear.cut(field.pixels, inside)
     assert cut.shape == (320, 320, 3)
-    left, top, width, height = anna.facts.box(cut)
+    left, top, width, height = anna.decoding.box(cut)
     assert (width, height) == (row["width"], row["height"])
     assert abs(2 * left + width - 320) <= 1
     assert abs(2 * top + height - 320) <= 1

@@ -10,7 +10,7 @@ import pytest
 from copies import picture, save
 from PIL import Image
 
-from anna import facts, images
+from anna import decoding, images
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_an_unreadable_image_is_black_and_told(pictures, tmp_path, caplog):
 
 
 def test_one_file_that_cannot_be_read_is_an_error(tmp_path):
-    with pytest.raises(facts.ImageError, match=r"missing\.bmp"):
+    with pytest.raises(decoding.ImageError, match=r"missing\.bmp"):
         images.read(tmp_path / "missing.bmp")
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 from places import DATA
 
 from anna import masks, otsu, wbc
-from anna.facts import ImageError
+from anna.decoding import ImageError
 
 
 def disc(shape, centre, radius):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from anna.facts import box
+from anna.decoding import box
 from anna.sample import drawing, people
 from anna.sample.shape import Donor
 

@@ -12,7 +12,7 @@ from copies import make, picture, place, save, uid
 from PIL import Image
 
 import anna
-from anna import cnmc, facts, images
+from anna import cnmc, decoding, facts, images
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
 
@@ -20,22 +20,22 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\ns
 @pytest.mark.parametrize("kind", ["png", "jpeg", "tiff"])
 def test_another_format_under_the_name_of_a_bmp_is_read(tmp_path, kind):
     Image.fromarray(picture(3)).save(tmp_path / "x.bmp", kind)
-    assert facts.decode(tmp_path / "x.bmp").shape == (24, 24, 3)
+    assert decoding.decode(tmp_path / "x.bmp").shape == (24, 24, 3)
 
 
 def test_a_program_under_the_name_of_a_bmp_is_never_run(tmp_path):
     (tmp_path / "x.bmp").write_bytes(POSTSCRIPT)
     with Image.open(tmp_path / "x.bmp") as image:
         assert image.format == "EPS"  # Pillow would hand it to Ghostscript
-    with pytest.raises(facts.ImageError, match=r"x\.bmp.*cannot identify"):
-        facts.decode(tmp_path / "x.bmp")
+    with pytest.raises(decoding.ImageError, match=r"x\.bmp.*cannot identify"):
+        decoding.decode(tmp_path / "x.bmp")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_a_pipe_under_the_name_of_a_bmp_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "x.bmp")
-    with pytest.raises(facts.ImageError, match=r"x\.bmp: not a file but a pipe"):
-        facts.decode(tmp_path / "x.bmp")
+    with pytest.raises(decoding.ImageError, match=r"x\.bmp: not a file but a pipe"):
+        decoding.decode(tmp_path / "x.bmp")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from anna import cnmc, facts, tables
+from anna import cnmc, decoding, tables
 
 quickly = settings(
     derandomize=True,
@@ -95,14 +95,14 @@ def test_any_bytes_are_an_image_or_an_image_error_that_names_it(tmp_path, conten
     path = tmp_path / "x.bmp"
     path.write_bytes(content)
     try:
-        found = facts.decode(path)
-    except facts.ImageError as error:
+        found = decoding.decode(path)
+    except decoding.ImageError as error:
         assert str(path) in str(error)
         return
     assert found.dtype == np.uint8
     assert found.ndim == 3
     assert found.shape[2] == 3
-    assert found.size <= 3 * facts.LARGEST
+    assert found.size <= 3 * decoding.LARGEST
 
 
 @quickly
@@ -110,8 +110,8 @@ def test_any_bytes_are_an_image_or_an_image_error_that_names_it(tmp_path, conten
 def test_a_bmp_cut_anywhere_is_never_taken_for_whole(tmp_path, length):
     path = tmp_path / "x.bmp"
     path.write_bytes(IMAGES[0][:length])
-    with pytest.raises(facts.ImageError, match=r"x\.bmp"):
-        facts.decode(path)
+    with pytest.raises(decoding.ImageError, match=r"x\.bmp"):
+        decoding.decode(path)
 
 
 @quickly

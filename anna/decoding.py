@@ -1,0 +1,164 @@
+"""From an image file to pixels: all of them, or those of the cell."""
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+LARGEST = 64_000_000  # pixels; a whole smear field has fewer
+_FORMATS = ("BMP", "DIB", "PNG", "JPEG", "TIFF")  # others would start other programs
+_KEPT = 4_000_000  # bytes of an image, at most, whose memory is kept for the next
+_NOTHING = np.empty(0, np.uint8)
+_threads = threading.local()
+# What an operating system says of a file, not of a disk or a network that fails for a while.
+_OF_THE_FILE = {
+    None, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+}  # fmt: skip
+
+
+class ImageError(ValueError):
+    """An image file that cannot be used; the message names the file.
+
+    Attributes:
+        passing: Whether another try may go well: the disk failed, not the file.
+    """
+
+    passing = False
+
+
+class Cut(NamedTuple):
+    """What of an image file is not black.
+
+    Attributes:
+        shape: Height and width of the image.
+        mode: Pillow's name of it in the file.
+        box: As `box` returns it.
+        pixels: uint8 (height, width, 3) RGB, those in the box.
+    """
+
+    shape: tuple[int, int]
+    mode: str
+    box: tuple[int, int, int, int]
+    pixels: np.ndarray
+
+
+def decode(path: str | os.PathLike) -> np.ndarray:
+    """Returns all pixels of an image file, uint8 (height, width, 3) RGB.
+
+    Grey, palette and transparent images become RGB, transparent pixels black. The file is decoded
+    to its last byte, so a truncated one is found here.
+
+    Raises:
+        ImageError: If the file is missing, no image, truncated, or larger than `LARGEST` pixels.
+    """
+    with _opened(Path(path)) as image:
+        lines = _uncompressed(image)
+        return _converted(image) if lines is None else _rgb(lines)
+
+
+def cut(path: str | os.PathLike) -> Cut:
+    """Returns the part of an image file that is not black, decoded as `decode` does.
+
+    Of a cell on black that is a fifth of the pixels, and the others are not touched again.
+
+    Raises:
+        ImageError: As of `decode`.
+    """
+    with _opened(Path(path)) as image:
+        lines, to_rgb, mode = _uncompressed(image), _rgb, image.mode
+        if lines is None:
+            lines, to_rgb = _converted(image), np.ascontiguousarray
+        place = left, top, width, height = box(lines)
+        part = lines[top : top + height, left : left + width]
+        return Cut(lines.shape[:2], mode, place, to_rgb(part) if width else part.copy())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Opens an image file; whatever goes wrong in it becomes an `ImageError`."""
+    if path.is_fifo():
+        raise ImageError(f"{path}: not a file but a pipe, which might never end")
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > LARGEST:
+                raise ImageError(
+                    f"{path}: too large. Received: {image.width}×{image.height} pixels"
+                )
+            if image.mode.startswith(("I", "F")):
+                raise ImageError(f"{path}: more than 8 bits a channel. Received: mode {image.mode}")
+            yield image
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # Pillow raises OSError, SyntaxError, struct.error and more
+        failed = ImageError(f"{path}: not a readable image. Received: {error}")
+        failed.passing = isinstance(error, OSError) and error.errno not in _OF_THE_FILE
+        raise failed from error
+
+
+def _uncompressed(image: Image.Image) -> np.ndarray | None:
+    """Returns the pixels of a BMP of 24 bits a pixel, as C-NMC's are; None of any other file.
+
+    uint8 (height, width, 3) BGR, in memory that the next call in this thread overwrites: new memory
+    for each file takes longer than reading it. They are taken from where Pillow says they lie: its
+    own decoder takes several times as long.
+    """
+    if image.format != "BMP" or len(image.tile) != 1:
+        return None
+    decoder, _, start, (layout, stride, direction) = image.tile[0]
+    if (decoder, layout) != ("raw", "BGR"):
+        return None
+    width, height = image.size
+    content = _memory(stride * height)
+    image.fp.seek(start)
+    if (got := image.fp.readinto(content)) < len(content):
+        raise OSError(f"truncated: {got:,} bytes of pixels of {len(content):,}")
+    lines = content.reshape(height, stride)[:, : 3 * width].reshape(height, width, 3)
+    return lines[::-1] if direction < 0 else lines
+
+
+def _memory(size: int) -> np.ndarray:
+    """Returns memory of this thread, uint8 (size,), kept from one call to the next if small."""
+    held = getattr(_threads, "memory", _NOTHING)
+    if len(held) < size:
+        held = np.empty(size, np.uint8)
+        if size <= _KEPT:
+            _threads.memory = held
+    return held[:size]
+
+
+def _rgb(pixels: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_BGR2RGB)
+
+
+def _converted(image: Image.Image) -> np.ndarray:
+    """Returns the pixels as Pillow decodes them, uint8 (height, width, 3) RGB."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = _on_black(image)
+    return np.asarray(image.convert("RGB"))
+
+
+def _on_black(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+
+
+def box(image: np.ndarray) -> tuple[int, int, int, int]:
+    """Returns left, top, width and height in pixels of all that is not black; zeros if nothing is.
+
+    Args:
+        image: uint8 (height, width, 3).
+    """
+    height, width = image.shape[:2]
+    upwards = image.strides[0] < 0  # as the lines of a BMP stand in its file
+    lines = (image[::-1] if upwards else image).reshape(height, 3 * width)
+    left, top, wide, high = cv2.boundingRect(lines)
+    first, last = left // 3, (left + wide + 2) // 3
+    return first, height - top - high if upwards and wide else top, last - first, high

@@ -7,6 +7,7 @@ saved model, and the state of the callbacks is replayed from it.
 
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -123,6 +124,41 @@ class Progress(keras.callbacks.Callback):
         self.bar.close()
 
 
+class Logs(keras.callbacks.TensorBoard):
+    """TensorBoard's logs; where they cannot be written, training goes on without them."""
+
+    lost = False
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Opens the logs of training."""
+        self._unless_lost(super().on_train_begin, logs)
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Opens the logs of validation."""
+        self._unless_lost(super().on_test_begin, logs)
+
+    def on_test_end(self, logs: dict | None = None) -> None:
+        """Writes what validation gave."""
+        self._unless_lost(super().on_test_end, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Writes what the epoch gave."""
+        self._unless_lost(super().on_epoch_end, epoch, logs)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Closes the logs."""
+        self._unless_lost(super().on_train_end, logs)
+
+    def _unless_lost(self, hook: Callable, *args) -> None:
+        if self.lost:
+            return
+        try:
+            hook(*args)
+        except Exception as error:  # TensorFlow has errors of its own for every trouble of a disk
+            self.lost = True
+            log.warning("No more logs for TensorBoard; training goes on. Received: %s", error)
+
+
 def callbacks(
     keeper: Keeper, plan: Recipe, epochs: int, *, progress: bool = True
 ) -> list[keras.callbacks.Callback]:
@@ -140,8 +176,7 @@ def callbacks(
         found += _watchers(plan.patience, keeper.history)
     found.append(keeper)
     if backend.tensorboard():
-        logs = str(keeper.folder / "logs")
-        found.append(keras.callbacks.TensorBoard(logs, write_graph=False))
+        found.append(Logs(str(keeper.folder / "logs"), write_graph=False))
     return found + ([Progress(done, epochs, keeper.folder.name)] if progress else [])
 
 

@@ -159,6 +159,16 @@ def test_it_stops_when_validation_people_no_longer_gain(tmp_path, data):
     ).new_epochs == 0  # fmt: skip
 
 
+@pytest.mark.backend
+def test_training_goes_on_without_logs_that_cannot_be_written(tmp_path, data, caplog):
+    pytest.importorskip("tensorboard")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "logs").write_text("where a folder should be")
+    run = fit(tmp_path / "run", data, epochs=2)
+    assert len(run.history) == 2
+    assert len([text for text in caplog.messages if "No more logs" in text]) == 1
+
+
 @pytest.mark.parametrize("change", ["settings", "labels", "pixels"])
 def test_another_run_does_not_mix_with_the_one_before(tmp_path, data, change, caplog):
     cells, pixels = data

@@ -146,6 +146,6 @@ def _order_title(table: pd.DataFrame) -> str:
     gap = (table["sensitivity"] - table["fall_out"]).abs()
     worst = table.loc[gap.idxmin()]
     return (
-        f"Labels {worst['order']}: sensitivity {worst['sensitivity']:.2f}, "
-        f"fall-out {worst['fall_out']:.2f}, accuracy {worst['accuracy']:.0%}"
+        f"Labels {worst['order']}: sensitivity {worst['sensitivity']:.3f}, "
+        f"fall-out {worst['fall_out']:.3f}, accuracy {worst['accuracy']:.3f}"
     )

@@ -61,7 +61,7 @@ benchmark-full: $(VENV)/ready
 	$(BIN)/python benchmarks/full_size.py
 
 # On real cells: the whole protocol, hours; each goes on where it was stopped.
-benchmark-brain: $(VENV)/ready
+benchmark-brain: $(VENV)/ready-imagenet
 	$(BIN)/python benchmarks/brain.py
 
 benchmark-probe: $(VENV)/ready-imagenet

@@ -149,7 +149,7 @@ def load(
     for name, value in (("size", size), ("crop", crop)):
         if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a positive whole number. Received: {value!r}")
-    paths = cells["path"].tolist()
+    size, crop, paths = int(size), int(crop), cells["path"].tolist()
     if paths and not any(Path(path).exists() for path in paths):
         raise FileNotFoundError(f"No image is where the table says. Missing, first: {paths[0]}")
     shape, folder = (len(paths), size, size, 3), Path(cache)

@@ -129,7 +129,7 @@ def _mapper(model: keras.Model) -> keras.Model:
 
 def files(
     model: keras.Model,
-    paths: Iterable[str | os.PathLike],
+    paths: str | os.PathLike | Iterable[str | os.PathLike],
     *,
     crop: int | None = None,
     batch_size: int | None = None,
@@ -142,7 +142,8 @@ def files(
 
     Args:
         model: Trained.
-        paths: Files and folders; each image shows one cell, centred, at C-NMC's magnification.
+        paths: Files and folders, or one of them; each image shows one cell, centred, at C-NMC's
+            magnification.
         crop: Side of the central square to judge, in pixels of the file; the model's own if None.
         batch_size: Images a batch, as suits the machine if None.
         progress: Whether to show a bar.
@@ -163,8 +164,10 @@ def files(
     return pd.DataFrame(rows, columns=["path", "probability", "problem"])
 
 
-def listed(paths: Iterable[str | os.PathLike]) -> list[Path]:
+def listed(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
     """Returns the files, and of each folder all images below it, sorted."""
+    if isinstance(paths, str | os.PathLike):  # not a list of letters
+        paths = [paths]
     return [file for path in paths for file in _listed(Path(path))]
 
 

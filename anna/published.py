@@ -1,6 +1,7 @@
-"""What others reached on C-NMC 2019: weighted F1 on the preliminary test set of 1,867 cells.
+"""What others reached on C-NMC 2019: weighted F1, on the preliminary test set of 1,867 cells.
 
-Only results with people kept apart; the note says what to know when comparing.
+Only results with people kept apart; the note says what to know when comparing, and where a figure
+is of other people.
 """
 
 import pandas as pd

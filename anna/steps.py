@@ -194,6 +194,7 @@ def report_on(
     }
     results = report.results(tested, scores, settings=settings, data=about)
     report.write_json(ws.output / "results.json", results)
+    report.write_json(ws.output / "model_card.json", report.card_values(results))
     report.write_text(ws.output / "model_card.md", report.model_card(results))
     return results
 
@@ -207,12 +208,17 @@ def threshold(ws: Workspace, name: str = "anna") -> float:
     """Returns the threshold that `judge`, or notebook 4, has found.
 
     Raises:
-        FileNotFoundError: If the network has not been tested.
+        FileNotFoundError: If the network has not been tested, or was trained again since.
     """
-    path = ws.output / "results.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"Test the network first (`anna test`). Missing: {path}")
-    return report.read_json(path)["settings"]["threshold"][name]
+    path, made = ws.output / "results.json", ws.models / name / "settings.json"
+    tested = report.read_json(path)["settings"] if path.is_file() else {}
+    known = tested.get("threshold", {})
+    if name not in known or tested.get("runs", {}).get(name) != report.read_json(made):
+        raise FileNotFoundError(
+            f"Test the network {name} first (`anna test`): its threshold is missing, or of an "
+            f"earlier training. Received: {path}"
+        )
+    return known[name]
 
 
 def _with_keras(part: str) -> ModuleType:

@@ -82,11 +82,13 @@ def fit(
         anna.splits.LeakError: If a person is on two sides.
         ValueError: If pixels do not belong to cells, a class is missing on a side, or a new run
             would begin from trained weights, or a file of the run is damaged, or the network was
-            built for other devices.
+            built for other devices, or there are no epochs.
         TrainingError: If the loss is no longer a number.
         anna.lock.BusyError: If another run is training in the folder.
         OSError: If the disk is full; the epochs before are kept.
     """
+    if epochs < 1:
+        raise ValueError(f"epochs must be 1 or more. Received: {epochs}")
     folder, plan = Path(folder), Recipe(**recipe)
     _check(model, pixels, cells, () if plan.fixed_length else ("valid",))
     settings = runs.identity(model, cells, pixels) | asdict(plan) | {"seed": seed}
@@ -207,7 +209,13 @@ def compile_for(model: keras.Model, plan: Recipe, *, steps: int, epochs: int) ->
 
 
 def warm_up(
-    model: keras.Model, pixels: np.ndarray, cells: pd.DataFrame, *, folder: str | Path, **options
+    model: keras.Model,
+    pixels: np.ndarray,
+    cells: pd.DataFrame,
+    *,
+    folder: str | Path,
+    epochs: int,
+    **options,
 ) -> Path | None:
     """Returns weights to `start` from, trained while a published backbone rested; None without one.
 
@@ -218,14 +226,15 @@ def warm_up(
         pixels: As in `fit`.
         cells: As in `fit`.
         folder: Where this run is kept.
-        **options: Of `fit`; a few epochs are enough.
+        epochs: A few are enough; None is returned for 0.
+        **options: Of `fit`.
     """
     backbone = backbone_of(model)
-    if not backbone:
+    if not backbone or not epochs:
         return None
     for layer in backbone:
         layer.trainable = False
-    run = fit(model, pixels, cells, folder=folder, **options)
+    run = fit(model, pixels, cells, folder=folder, epochs=epochs, **options)
     for layer in backbone:
         layer.trainable = True
     return run.folder / "best.keras"

@@ -33,6 +33,7 @@ from anna.recipe import ANNA
 SEEDS = (0, 1)
 NETWORK = {"name": "anna", "size": 128}
 TEACH = {"epochs": 5, **ANNA}
+PHOTOGRAPHS = {"encoder": "efficientnetlite0", "weights": "imagenet"}  # left as it is
 VARIANTS = {  # what differs from the recipe: of the network, of the teaching
     "anna": ({}, {}),
     "without augmentation": ({"augment": False}, {}),
@@ -43,11 +44,16 @@ VARIANTS = {  # what differs from the recipe: of the network, of the teaching
     "without label smoothing": ({}, {"smoothing": 0.0}),
     "without weight decay": ({}, {"weight_decay": 0.0}),
     "at 96 pixels": ({"size": 96}, {}),
+    "from photographs": (PHOTOGRAPHS, {"epochs": 3}),
+    "from photographs, without centring": (PHOTOGRAPHS | {"centred": False}, {"epochs": 3}),
     "anna-2020": (
         {"name": "anna-2020", "size": 128},
         {"epochs": 5, "schedule": "cosine", "learning_rate": 1e-3},
     ),
 }
+FROM_PHOTOGRAPHS = [name for name, (network, _) in VARIANTS.items() if "encoder" in network]
+INGREDIENTS = [name for name in VARIANTS if name not in ("anna-2020", *FROM_PHOTOGRAPHS)]
+log = logging.getLogger(__name__)
 
 
 class Job(NamedTuple):
@@ -78,9 +84,13 @@ def main() -> None:
 
 
 def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yields the tables by name."""
+    """Yields the tables by name, those of the whole protocol only when all of it is trained."""
+    yield "photographs", brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])
+    if missing := [job for job in jobs() if job.variant == "anna" and not judged(*job).is_file()]:
+        log.warning("%d networks of the protocol are missing: no other table.", len(missing))
+        return
     yield "methods", brain_tables.methods(cells, judged, SEEDS)
-    yield "ingredients", brain_tables.ingredients(cells, judged, list(VARIANTS), SEEDS[0])
+    yield "ingredients", brain_tables.ingredients(cells, judged, INGREDIENTS, SEEDS[0])
     yield "calibration", brain_tables.calibration(cells, judged, SEEDS)
     pixels = anna.images.load(cells, size=NETWORK["size"], cache=anna.Workspace.locate().arrays)
     known = brain_tables.calibrations(judged, SEEDS[0])
@@ -137,15 +147,14 @@ def teach(job: Job) -> None:
     if options["name"] == "anna":
         recipe = TEACH | recipe
     model = anna.models.build(**options, seed=job.seed)
-    run = anna.training.fit(
-        model, pixels, cells, folder=_path(job), seed=job.seed, progress=False, **recipe
-    )
+    fit = anna.training.warm_up if "encoder" in network else anna.training.fit
+    fit(model, pixels, cells, folder=_path(job), seed=job.seed, progress=False, **recipe)
     rows = np.flatnonzero(held)
     found = cells.loc[held, ["name", "part", "subject", "group", "label"]]
-    found["one view"] = anna.predict.probabilities(run.model, pixels[rows])
+    found["one view"] = anna.predict.probabilities(model, pixels[rows])
     if options["name"] == "anna":
         found["probability"] = anna.predict.probabilities(
-            anna.ensemble.join([run.model]), pixels[rows], batch_size=32
+            anna.ensemble.join([model]), pixels[rows], batch_size=32
         )
     else:
         found["probability"] = found["one view"]

@@ -136,10 +136,18 @@ def methods(cells: pd.DataFrame, place: Place, seeds: tuple[int, ...]) -> pd.Dat
 
 def ingredients(cells: pd.DataFrame, place: Place, variants: list[str], seed: int) -> pd.DataFrame:
     """Returns the scores with each ingredient left out, one seed, at the classes' true shares."""
+    table = single(cells, place, variants, seed).set_index("variant")
+    for name, gain in (("weighted_f1", "lost F1"), ("mean AUC", "lost AUC")):
+        table[gain] = table.loc["anna", name] - table[name]
+    return table.reset_index()
+
+
+def single(cells: pd.DataFrame, place: Place, variants: list[str], seed: int) -> pd.DataFrame:
+    """Returns the scores of the variants that are there, one seed, at the classes' true shares."""
     rows = {}
     for variant in variants:
         parts = [judged(place, variant, seed, part) for part in PARTS]
-        if variant == "anna-2020" or any(table is None for table in parts):
+        if any(table is None for table in parts):
             continue
         found = pd.concat(parts)
         rows[variant] = row(by_shares(cells, found), cells, resamples=0)
@@ -147,8 +155,6 @@ def ingredients(cells: pd.DataFrame, place: Place, variants: list[str], seed: in
             one = found.assign(probability=found["one view"])
             rows["with one view of eight"] = row(by_shares(cells, one), cells, resamples=0)
     table = pd.DataFrame(rows).T.drop(columns=["low", "high"], errors="ignore")
-    for name, gain in (("weighted_f1", "lost F1"), ("mean AUC", "lost AUC")):
-        table[gain] = table.loc["anna", name] - table[name]
     return table.rename_axis("variant").reset_index()
 
 

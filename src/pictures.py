@@ -125,7 +125,8 @@ def rounded(rows: pd.DataFrame) -> pd.DataFrame:
 def of_ingredients(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns what each ingredient is worth, in short."""
     kept = ["variant", "weighted_f1", "lost F1", "mean AUC", "lost AUC"]
-    return rounded(rows[kept + [f"AUC {part}" for part in PARTS]])
+    kept += [f"AUC {part}" for part in PARTS]
+    return rounded(rows[[name for name in kept if name in rows]])
 
 
 def of_segmenter(rows: pd.DataFrame) -> pd.DataFrame:
@@ -180,6 +181,7 @@ TABLES = {
     "probe_deletion": rounded,
     "brain_methods": of_methods,
     "brain_ingredients": of_ingredients,
+    "brain_photographs": of_ingredients,
     "brain_calibration": rounded,
     "brain_robustness": rounded,
     "brain_deletion": rounded,

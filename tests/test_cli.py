@@ -66,6 +66,11 @@ def test_the_whole_way(folder, capsys):
     assert len(anna.tables.read(folder / "both.csv")) > 0
     assert (folder / "both.html").is_file()
 
+    assert main(["train", "--epochs", "1", "--seed", "1", "--quiet"]) == 0
+    with pytest.raises(SystemExit):
+        main(["predict", str(source), "--trained", "--quiet"])
+    assert "of an earlier training" in capsys.readouterr().err
+
 
 @pytest.mark.parametrize(
     ("words", "said"),

@@ -228,6 +228,13 @@ def test_one_file_that_cannot_be_read_is_an_error(tmp_path):
         images.read(tmp_path / "missing.bmp")
 
 
+def test_whole_numbers_of_numpy_are_settings_too(pictures, tmp_path):
+    found = load(pictures, tmp_path / "arrays", size=np.int64(8))
+    again = load(pictures, tmp_path / "arrays", size=8)
+    np.testing.assert_array_equal(found, again)
+    assert len(list((tmp_path / "arrays").glob("*.npy"))) == 1
+
+
 def test_no_rows(pictures, tmp_path):
     assert load(pictures.iloc[:0], tmp_path / "arrays").shape == (0, 8, 8, 3)
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,6 +107,16 @@ def test_any_files_and_the_bad_ones_as_rows(model, tmp_path):
     expected = model.predict_on_batch(images.resize(images.center_crop(image), 32)[None])
     assert found.loc["b.bmp", "probability"] == pytest.approx(expected.item(), abs=1e-5)
     assert found.loc["c.PNG", "probability"] == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_a_path_alone_is_one_path_not_its_letters(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cells").mkdir()
+    for name in ("one.png", "cells/two.png"):
+        (tmp_path / name).touch()
+    assert predict.listed("cells") == [Path("cells/two.png")]
+    assert predict.listed(Path("one.png")) == [Path("one.png")]
+    assert predict.listed(["one.png", "cells"]) == [Path("one.png"), Path("cells/two.png")]
 
 
 def test_an_empty_folder_gives_no_row(model, tmp_path):

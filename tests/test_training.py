@@ -318,6 +318,12 @@ def test_a_cosine_resumes_to_the_same_weights(tmp_path, data):
     assert longer.new_epochs == 4  # another length is another course of the learning rate
 
 
+def test_no_epochs_are_refused(tmp_path, data):
+    with pytest.raises(ValueError, match=r"epochs must be 1 or more. Received: 0"):
+        fit(tmp_path / "run", data, epochs=0)
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_unknown_schedule_is_refused():
     with pytest.raises(ValueError, match="Received: 'linear'"):
         recipe.Recipe(schedule="linear")
@@ -381,9 +387,10 @@ def test_a_backbone_rests_while_it_is_frozen(tmp_path, data, small):
 def test_warm_up_leaves_a_backbone_ready_to_learn(tmp_path, data, small):
     cells, pixels = data
     plain = models.build("anna", size=SIZE, filters=(4, 8), augment=False)
-    assert training.warm_up(plain, pixels, cells, folder=tmp_path / "none") is None
-    assert not (tmp_path / "none").exists()
+    assert training.warm_up(plain, pixels, cells, folder=tmp_path / "none", epochs=1) is None
     model = models.build("anna", size=SIZE, encoder=small, augment=False)
+    assert training.warm_up(model, pixels, cells, folder=tmp_path / "none", epochs=0) is None
+    assert not (tmp_path / "none").exists()
     quick = {"epochs": 1, "batch_size": 32, "progress": False}
     first = training.warm_up(model, pixels, cells, folder=tmp_path / "warm-up", **quick)
     kernel = next(iter(encoders.backbone_of(model)))

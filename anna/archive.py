@@ -1,11 +1,14 @@
 """Where a copy of C-NMC lies: in a folder, below it, or in Kaggle's zip or another archive."""
 
+import gzip
 import logging
+import lzma
 import os
 import re
 import tarfile
 import time
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
@@ -19,6 +22,9 @@ log = logging.getLogger(__name__)
 PARTS = ("training_data", "validation_data", "testing_data")
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 MARKER = "DRAWN.json"  # lies in the folder of a drawn stand-in
+_DAMAGE = (
+    EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile,
+)  # fmt: skip
 
 
 def find(folder: str | Path) -> Path | None:
@@ -40,7 +46,14 @@ def find(folder: str | Path) -> Path | None:
     for archive in patiently(_archives, folder):
         if not is_archive(archive):
             log.warning("passed over, not a whole zip (was its download cut off?): %s", archive)
-        elif (unpacked := _inside(_unpack(archive))) is not None:
+            continue
+        try:
+            unpacked = _inside(_unpack(archive))
+        except _DAMAGE as error:
+            told = "passed over, damaged (was its download cut off?): %s. Received: %s"
+            log.warning(told, archive, error)
+            continue
+        if unpacked is not None:
             return unpacked
     return nearest
 
@@ -113,15 +126,21 @@ def _extract(archive: Path, part: Path) -> None:
             if leads_outside(name):
                 raise ValueError(f"{archive}: leads outside. Received: {name!r}")
         part.mkdir(parents=True, exist_ok=True)
-        require_room(part, sum(size for _, size, _ in members.values()), f"to unpack {archive}")
-        for name, (member, size, changed) in tqdm(
+        there = {name for name, (_, size, _) in members.items() if _is_whole(part / name, size)}
+        needed = sum(size for name, (_, size, _) in members.items() if name not in there)
+        require_room(part, needed, f"to unpack {archive}")
+        for name, (member, _, changed) in tqdm(
             members.items(), f"unpacking {archive.name}", unit="img"
         ):
             done = part / name
-            if not (done.is_file() and done.stat().st_size == size):
+            if name not in there:
                 with named_when_full(done):
                     source.extract(member, part, **({} if zipped else {"filter": "data"}))
             os.utime(done, (changed, changed))
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
 def leads_outside(member: str) -> bool:

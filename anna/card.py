@@ -27,16 +27,17 @@ INTENDED = (
 )
 SPLIT = (
     "People, not images, were split: subject names that share an image count as one person, and no "
-    "person stands on two sides. Epoch and threshold come from the validation people; no test "
-    "person taught or validated. How the default settings came about, the README tells."
+    "person stands on two sides. The threshold comes from the validation people, and the epoch "
+    "where it is not simply the last; no test person taught or validated. How the default "
+    "settings came about, the README tells."
 )
 LIMITS = (
     "The data come without age, sex, ethnicity or treatment: fairness between groups of people "
     "cannot be examined.",
     "One collection, prepared and photographed in one way: how the model does with another "
     "microscope, stain or laboratory is unknown.",
-    "Few people: intervals are over people and are wide, and single people may be misjudged almost "
-    "throughout.",
+    "Few people: intervals are over people and are wide; where a class has fewer than about ten, "
+    "they are still narrower than they should be. Single people may be misjudged throughout.",
     "ALL cells are larger than healthy ones. On the real training cells size alone has an AUC of "
     "0.81, so a good score does not prove that more than size was learnt.",
     "Cells must come cut out on black, as in the data; some cutouts carry debris.",
@@ -126,7 +127,7 @@ def listing(values: Mapping, depth: int = 0) -> str:
 
 def show(value: object) -> str:
     """Returns a value as it reads in a table: three decimals, "–" for none, no bare pipes."""
-    if value is None:
+    if value is None or value != value:  # NaN
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -36,7 +36,7 @@ def _chosen(asked: argparse.Namespace) -> tuple[Path, float, Path]:
     if asked.trained:
         ws = anna.Workspace.locate()
         file, card = anna.steps.best(ws), ws.output / "model_card.md"
-        threshold = anna.steps.threshold(ws)
+        threshold = anna.steps.threshold(ws) if asked.threshold is None else 0.5
     return file, threshold if asked.threshold is None else asked.threshold, card
 
 
@@ -135,7 +135,7 @@ def _field(asked: argparse.Namespace) -> int:
         anna.field_page.write(asked.page, cells, model, **options)
     _say(anna.fields.summary(cells).to_string(index=False))
     _say(f"see {asked.page or asked.out}")
-    return 1 if cells["problem"].notna().any() else 0
+    return 1 if (cells["problem"].notna() & (cells["problem"] != anna.fields.EDGE)).any() else 0
 
 
 def _compare(asked: argparse.Namespace) -> int:

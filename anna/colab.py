@@ -89,12 +89,17 @@ def has_kaggle_key() -> bool:
     files = [Path.home() / ".kaggle" / name for name in ("kaggle.json", "access_token")]
     if any(os.environ.get(name) for name in _SECRETS) or any(file.is_file() for file in files):
         return True
+    return any(_secret(name) for name in _SECRETS)
+
+
+def _secret(name: str) -> str | None:
+    """Returns a secret of Colab, None if it is missing or not shared, or if this is not Colab."""
     try:
         from google.colab import userdata
 
-        return any(userdata.get(name) for name in _SECRETS)
-    except Exception:  # Colab's errors for a secret that is missing or not shared have no home
-        return False
+        return userdata.get(name)
+    except Exception:  # Colab's errors for these have no home
+        return None
 
 
 def _from_kaggle() -> Path:

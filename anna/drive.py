@@ -16,8 +16,8 @@ _THREADS = 16  # small files of Drive wait for the network, not for the processo
 
 
 def on_drive(path: Path) -> bool:
-    """Returns whether a path is of Google Drive, mounted in Colab."""
-    return Path(path).is_relative_to(workspace.DRIVE)
+    """Returns whether a path is of Google Drive, mounted in Colab, one's own or shared."""
+    return Path(path).is_relative_to(workspace.DRIVE.parent)
 
 
 def bring_file(source: Path, target: Path) -> Path:

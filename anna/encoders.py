@@ -1,9 +1,11 @@
 """Published backbones, of keras.applications and `anna.lite`, as the encoder of the U-Net."""
 
+import hashlib
 import re
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import KerasTensor, layers
 
 from anna import lite
@@ -61,6 +63,15 @@ def backbone_of(model: keras.Model) -> list[keras.layers.Layer]:
         return []
     inner = keras.Model(model.get_layer("as_pixels").output, taps)
     return [layer for layer in inner.layers if layer.weights]
+
+
+def weights_of(model: keras.Model) -> str:
+    """Returns a hash of the weights of a network's published backbone."""
+    found = hashlib.blake2b(digest_size=8)
+    for layer in backbone_of(model):
+        for weight in layer.get_weights():
+            found.update(np.ascontiguousarray(weight))
+    return found.hexdigest()
 
 
 def _backbone(title: str, x: KerasTensor, weights: str | Path | None) -> keras.Model:

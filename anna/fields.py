@@ -189,10 +189,10 @@ def summary(
 
     Columns: `path` ("all fields" in the last), `cells` judged, `blasts` (called ALL), `share` with
     its interval `low` and `high`, `warned` (judged with a warning), `not_judged`. The interval of a
-    field is Wilson's (Journal of the American Statistical Association 22 (1927) 209); that of three
-    or more fields comes from a bootstrap over fields, whose cells are no independent witnesses, of
-    fewer from Wilson's. Both know of chance alone, not of wrong calls. The fields should be of one
-    patient.
+    field is Wilson's (Journal of the American Statistical Association 22 (1927) 209). That of three
+    or more fields reaches at least as far as Wilson's of all cells, and as far as a bootstrap over
+    fields does, since the cells of one are no independent witnesses. Both know of chance alone, not
+    of wrong calls. The fields should be of one patient.
 
     Args:
         cells: As `judge` returns them.
@@ -214,7 +214,8 @@ def summary(
         drawn = np.random.default_rng(seed).integers(0, len(counts), (resamples, len(counts)))
         blasts, judged = counts[drawn].sum(axis=1).T
         tail = (1 - level) / 2
-        total["low"], total["high"] = np.quantile(blasts / judged, (tail, 1 - tail)).tolist()
+        low, high = np.quantile(blasts / judged, (tail, 1 - tail)).tolist()
+        total["low"], total["high"] = min(low, total["low"]), max(high, total["high"])
     columns = ["path", "cells", "blasts", "share", "low", "high", "warned", "not_judged"]
     return pd.DataFrame([*rows, total], columns=columns)
 

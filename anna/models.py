@@ -10,7 +10,7 @@ from keras import KerasTensor, layers, ops
 
 from anna import backend, unet
 from anna.augmentation import AUGMENTATIONS, stages
-from anna.encoders import DEPTHWISE
+from anna.encoders import DEPTHWISE, weights_of
 from anna.encoders import encoder as published_encoder
 from anna.layers import CellMean, Centred, Density, FromBytes, MaskTeacher
 from anna.stored import load, load_weights, record, save
@@ -73,7 +73,10 @@ def build(
             features = _published(texture, cell, encoder, weights)
         else:
             features = _own(texture, cell, filters)
-        return keras.Model(image, _call(features, cell), name=name)
+        model = keras.Model(image, _call(features, cell), name=name)
+    if encoder:  # for the record of its training
+        model.encoder = f"{encoder}, weights {weights_of(model) if weights else 'at random'}"
+    return model
 
 
 @contextmanager

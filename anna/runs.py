@@ -20,7 +20,7 @@ _NOT_ON = "The run cannot go on; move its folder away to begin anew"
 
 
 def check(folder: str | Path, cells: pd.DataFrame) -> None:
-    """Checks that a run has learnt and validated on the very people who do so in `cells`.
+    """Checks that a run has ended, and has learnt from the very people who teach in `cells`.
 
     Args:
         folder: Of a run of `fit`.
@@ -29,10 +29,18 @@ def check(folder: str | Path, cells: pd.DataFrame) -> None:
     Raises:
         FileNotFoundError: If there is no run in the folder.
         anna.splits.LeakError: If the run is of another split or of other labels.
+        ValueError: If it was stopped before the length that it was planned for.
     """
-    path = Path(folder) / "split.csv"
-    if not (path.is_file() and (Path(folder) / "best.keras").is_file()):
+    path, best = Path(folder) / "split.csv", Path(folder) / "best.keras"
+    if not (path.is_file() and best.is_file()):
         raise FileNotFoundError(f"No trained network is here; train it first. Missing: {folder}")
+    about = record(best)
+    done, planned = about.get("epoch", 0), about.get("settings", {}).get("epochs", 0)
+    if done < planned:
+        raise ValueError(
+            "Training was stopped before its end: run it again, it goes on. "
+            f"Received: {folder} with {done} of {planned} epochs"
+        )
     columns = ["name", "label", "role"]
     then, now = (
         set(table.loc[table["role"].isin(["train", "valid"]), columns].itertuples(index=False))
@@ -68,7 +76,7 @@ def identity(model: keras.Model, cells: pd.DataFrame, pixels: np.ndarray) -> dic
         "layers": _hash(json.dumps(layers, default=str).encode()),
         "data": data.hexdigest(),
         "drawn": bool(cells["drawn"].any()),
-    }
+    } | ({"encoder": model.encoder} if getattr(model, "encoder", None) else {})
 
 
 def digest(path: str | Path) -> str:
@@ -89,7 +97,9 @@ def opened(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
     sweep(folder)
     kept = _record(folder, "last.keras")
     if kept:
-        differ = sorted(k for k in settings if kept.get("settings", {}).get(k) != settings[k])
+        before = kept.get("settings", {})
+        both = settings.keys() | before.keys()
+        differ = sorted(key for key in both if before.get(key) != settings.get(key))
         if not differ and _record(folder, "best.keras"):
             return kept["history"]
         if not differ:

@@ -22,6 +22,7 @@ TYPES = {
     "probability": "float64",
     "problem": "str",
     "detail": "str",
+    "network": "str",
 }
 
 

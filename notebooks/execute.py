@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
 from anna import Workspace
@@ -155,7 +155,7 @@ def execute_all(names: list[str], settings: dict[str, object], output: Path) -> 
         start = time.monotonic()
         try:
             execute(name, settings, folder)
-        except CellExecutionError as error:
+        except (CellExecutionError, DeadKernelError) as error:
             sys.stdout.write(f"\n{name} stopped; see {folder / name}.html\n{error}\n")
             return 1
         sys.stdout.write("\r\033[K" if sys.stdout.isatty() else "")

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import tarfile
 import zipfile
 
 import pytest
@@ -181,6 +182,39 @@ def test_a_download_cut_off_is_named(copy, tmp_path, own_output, caplog, given):
     with caplog.at_level(logging.WARNING):
         assert archive.find(tmp_path / given) is None
     assert str(packed) in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.xz"])
+def test_a_tar_cut_off_is_named_and_the_next_is_taken(copy, tmp_path, own_output, caplog, kind):
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    packed = folder / f"a.{kind}"
+    with tarfile.open(packed, f"w:{kind.partition('.')[2]}") as target:
+        target.add(copy, copy.name)
+    packed.write_bytes(packed.read_bytes()[: packed.stat().st_size // 2])
+    zipped(copy, folder / "b.zip")
+    with caplog.at_level(logging.WARNING):
+        assert len(cnmc.index(archive.find(folder))) == 4
+    assert str(packed) in caplog.text
+
+
+def test_room_is_needed_only_for_what_is_not_there(copy, tmp_path, own_output, monkeypatch):
+    packed, asked = zipped(copy, tmp_path / "archive.zip"), []
+    monkeypatch.setattr(archive, "require_room", lambda _, needed, __: asked.append(needed))
+    extract = zipfile.ZipFile.extract
+
+    def stopped(self, member, path):
+        if list(own_output.rglob("*.bmp")):
+            raise KeyboardInterrupt
+        return extract(self, member, path)
+
+    monkeypatch.setattr(zipfile.ZipFile, "extract", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        archive.find(packed)
+    there = sum(path.stat().st_size for path in own_output.rglob("*.*") if path.is_file())
+    monkeypatch.setattr(zipfile.ZipFile, "extract", extract)
+    archive.find(packed)
+    assert asked[1] == asked[0] - there < asked[0]
 
 
 def test_a_full_disk_is_found_before_unpacking(copy, tmp_path, own_output, monkeypatch):

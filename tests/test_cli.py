@@ -70,6 +70,10 @@ def test_the_whole_way(folder, capsys):
     with pytest.raises(SystemExit):
         main(["predict", str(source), "--trained", "--quiet"])
     assert "of an earlier training" in capsys.readouterr().err
+    assert main(["prepare", "--size", "32", "--crop", "450", "--quiet"]) == 0
+    with pytest.raises(SystemExit):
+        main(["test", "--quiet"])
+    assert "trained on other pixels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import errno
 import io
 import os
 import shutil
+import sys
 import tarfile
+import types
 import zipfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from copies import make, place, uid
 
 from anna import archive, cnmc, colab, models, patience, sample, tables, workspace
+from anna.drive import on_drive
 from anna.patience import DriveError, patiently
 
 PICTURES = {place("20"): 1, place("H2", fold=1): 2, "prelim/1.bmp": 3, "final/1.bmp": 4}
@@ -188,6 +191,28 @@ def test_the_sample_is_drawn_on_the_local_disk_and_again_on_a_new_one(drive, mon
     monkeypatch.setattr(colab, "has_kaggle_key", lambda: False)
     colab.setup()
     assert sorted(p.name for p in root.rglob("*")) == names
+
+
+@pytest.mark.parametrize("place", ["MyDrive/a", "Shareddrives/lab/a", ".shortcut-targets-by-id/1"])
+def test_shared_drives_are_drive_too(drive, place):
+    assert on_drive(workspace.DRIVE.parent / place)
+    assert not on_drive(workspace.COLAB / "a")
+
+
+@pytest.mark.parametrize(("held", "found"), [("KAGGLE_KEY", True), ("OTHER", False)])
+def test_any_one_secret_of_kaggle_will_do(monkeypatch, tmp_path, held, found):
+    def get(name):
+        if name != held:
+            raise KeyError(name)  # Colab raises for a secret that is missing
+        return "secret"
+
+    package = types.ModuleType("google.colab")
+    package.userdata = types.SimpleNamespace(get=get)
+    monkeypatch.setitem(sys.modules, "google.colab", package)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    for name in colab._SECRETS:
+        monkeypatch.delenv(name, raising=False)
+    assert colab.has_kaggle_key() is found
 
 
 def test_kaggle_is_asked_where_drive_has_nothing(drive, copy, monkeypatch):

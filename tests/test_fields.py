@@ -231,6 +231,19 @@ def test_shares_of_blasts_and_their_intervals():
     assert total["high"] - total["low"] > plain["high"] - plain["low"]
 
 
+@pytest.mark.parametrize("blasts", [0, 1])
+def test_fields_that_agree_do_not_make_the_share_certain(blasts):
+    rows = [
+        {"path": path, "cell": k + 1, "probability": 0.5, "warning": "", "problem": None,
+         "call": "ALL" if k < blasts else "HEM"}
+        for path in "abc" for k in range(5)
+    ]  # fmt: skip
+    total = fields.summary(pd.DataFrame(rows, columns=fields.COLUMNS)).iloc[-1]
+    assert total[["low", "high"]].to_dict() == {
+        key: fields.wilson(3 * blasts, 15)[key] for key in ("low", "high")
+    }
+
+
 def test_evidence_lies_on_the_cells(model, made, found):
     evidence = fields.evidence(model, made[0].pixels, found[0])
     np.testing.assert_array_equal(np.isnan(evidence), found[0] == 0)

@@ -29,6 +29,12 @@ def test_columns_of_other_tables_are_left_as_they_are(tmp_path):
     assert tables.read(path).to_dict("list") == {"images": [3], "share": [0.25]}
 
 
+def test_a_hash_that_looks_like_a_number_stays_text(tmp_path):
+    table = pd.DataFrame({"network": ["12e4567890123456", "0123456789012345"]})
+    path = tables.write(table, tmp_path / "judged.csv")
+    assert tables.read(path)["network"].tolist() == table["network"].tolist()
+
+
 def test_a_table_not_made_yet_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"notebook before.*predictions\.csv$"):
         tables.read(tmp_path / "predictions.csv")

@@ -185,6 +185,30 @@ def test_another_run_does_not_mix_with_the_one_before(tmp_path, data, change, ca
     assert "run.before-1" in caplog.text
 
 
+def test_a_run_that_was_asked_for_with_less_is_another(tmp_path, data):
+    first = fit(tmp_path / "first", data, epochs=1).folder / "best.keras"
+    fit(tmp_path / "run", data, epochs=1, start=first)
+    assert fit(tmp_path / "run", data, epochs=1).new_epochs == 1
+    assert (tmp_path / "run.before-1").is_dir()
+
+
+def test_a_run_that_was_stopped_is_not_judged(tmp_path, data):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    model, plan = network(), {"schedule": "cosine", "epochs": 3}
+    kept = training.callbacks
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "callbacks", lambda *a, **b: [*kept(*a, **b), Stop()])
+        fit(tmp_path / "run", data, model, **plan)
+    with pytest.raises(ValueError, match=r"run it again.*2 of 3 epochs"):
+        runs.check(tmp_path / "run", data[0])
+    fit(tmp_path / "run", data, **plan)
+    runs.check(tmp_path / "run", data[0])
+
+
 def test_leaks_and_missing_classes_are_refused_before_training(tmp_path, data):
     cells, pixels = data
     leak = cells.assign(role=cells["role"].where(cells.index % 8 != 0, "test"))
@@ -389,6 +413,10 @@ def test_warm_up_leaves_a_backbone_ready_to_learn(tmp_path, data, small):
     plain = models.build("anna", size=SIZE, filters=(4, 8), augment=False)
     assert training.warm_up(plain, pixels, cells, folder=tmp_path / "none", epochs=1) is None
     model = models.build("anna", size=SIZE, encoder=small, augment=False)
+    assert model.encoder == f"{small}, weights at random"
+    other = models.build("anna", size=SIZE, encoder=small, augment=False, seed=1)
+    assert encoders.weights_of(model) != encoders.weights_of(other)
+    assert runs.identity(model, cells, pixels)["encoder"] == model.encoder
     assert training.warm_up(model, pixels, cells, folder=tmp_path / "none", epochs=0) is None
     assert not (tmp_path / "none").exists()
     quick = {"epochs": 1, "batch_size": 32, "progress": False}

@@ -57,7 +57,8 @@ IMBALANCE = (
     "shown under [calibration](#calibration)."
 )
 CHOICE = (
-    "The epoch that was kept, and the threshold, come from the validation people alone: a cell is "
+    "The threshold comes from the validation people alone, and so does the epoch that was kept, "
+    "where `schedule` is plateau; on a cosine the last is kept, and nobody chooses. A cell is "
     "called ALL from the probability on that gives them the best weighted F1, or the one nearest "
     "to a half that is no more than a standard error worse (over resamples of people). No model "
     "was updated or recalibrated after the test."

@@ -1,6 +1,7 @@
 """Where a copy of C-NMC lies: in a folder, below it, or in Kaggle's zip or another archive."""
 
 import gzip
+import hashlib
 import logging
 import lzma
 import os
@@ -19,7 +20,13 @@ from anna.patience import patiently
 from anna.workspace import Workspace, is_archive, named_when_full, require_room
 
 log = logging.getLogger(__name__)
-PARTS = ("training_data", "validation_data", "testing_data")
+PARTS = {  # as Kaggle calls them, and as the Cancer Imaging Archive does
+    "training_data": "C-NMC_training_data",
+    "validation_data": "C-NMC_test_prelim_phase_data",
+    "testing_data": "C-NMC_test_final_phase_data",
+}
+_NAMES = {*PARTS, *PARTS.values()}
+_FOLD = "fold_[0-9]"
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 MARKER = "DRAWN.json"  # lies in the folder of a drawn stand-in
 _DAMAGE = (
@@ -30,16 +37,17 @@ _DAMAGE = (
 def find(folder: str | Path) -> Path | None:
     """Returns the folder that holds `training_data/` (or another part of C-NMC), or None.
 
-    Looked for are, in this order: the folder itself, the folders up to three below it, Kaggle's
-    zip or a tar, and last a drawn sample: real cells win over drawn ones. Hidden folders are passed
-    over. What lies on Google Drive is copied to the local disk, once on each machine.
+    The parts may be called as by Kaggle or by the Cancer Imaging Archive; folds may lie in the
+    folder itself, too. Looked for are, in this order: the folder, the folders up to three below it,
+    Kaggle's zip or a tar, and last a drawn sample: real cells win over drawn ones. Hidden folders
+    are passed over. What lies on Google Drive is copied to the local disk, once on each machine.
 
     Args:
         folder: A folder, or an archive; an archive is unpacked beside the arrays, once.
     """
     folder = Path(folder)
-    folder = folder.parent if re.fullmatch(r"fold_\d", folder.name) else folder
-    folder = folder.parent if folder.name in PARTS else folder
+    folder = folder.parent if re.fullmatch(_FOLD, folder.name) else folder
+    folder = folder.parent if folder.name in _NAMES else folder
     nearest = patiently(_inside, folder)
     if nearest and not (nearest / MARKER).exists():
         return _near(nearest)
@@ -58,6 +66,19 @@ def find(folder: str | Path) -> Path | None:
     return nearest
 
 
+def part(root: Path, name: str) -> Path:
+    """Returns where a part of C-NMC lies below `root`, whatever it is called there.
+
+    Args:
+        root: As `find` returns it.
+        name: Of `PARTS`.
+    """
+    for called in (name, PARTS[name]):
+        if (root / called).is_dir():
+            return root / called
+    return root if name == "training_data" else root / name
+
+
 def _archives(folder: Path) -> list[Path]:
     """Returns the file itself, or the archives in a folder, by name."""
     if folder.is_file():
@@ -70,7 +91,8 @@ def _near(root: Path) -> Path:
     if not on_drive(root):
         return root
     names = patiently(_files, root)
-    target = Workspace.locate().arrays.parent / "copied" / f"{root.name}_{len(names)}"
+    known = hashlib.blake2b("\n".join([str(root), *names]).encode(), digest_size=4).hexdigest()
+    target = Workspace.locate().arrays.parent / "copied" / f"{root.name}_{known}"
     return bring_folder(root, target, names)
 
 
@@ -81,15 +103,17 @@ def _files(root: Path) -> list[str]:
 
 def _inside(folder: Path) -> Path | None:
     """Returns the nearest folder with a part of C-NMC in it, one of real cells first."""
-    drawn = None
+    drawn = []
     for depth in range(4):
         below = [folder] if depth == 0 else folder.glob("/".join(["[!.]*"] * depth))
         for place in sorted(below):
-            if any((place / part).is_dir() for part in PARTS):
+            if not place.is_dir() or any(place.is_relative_to(found) for found in drawn):
+                continue  # folders of a drawn copy are none of their own
+            if any((place / name).is_dir() for name in _NAMES) or any(place.glob(_FOLD)):
                 if not (place / MARKER).exists():
                     return place
-                drawn = drawn or place
-    return drawn
+                drawn.append(place)
+    return drawn[0] if drawn else None
 
 
 def _unpack(archive: Path) -> Path:
@@ -169,5 +193,5 @@ def _tar_members(source: tarfile.TarFile) -> dict[str, tuple]:
 def _wanted(member: str) -> bool:
     """Returns whether a zip's member is of C-NMC, or says that its cells are drawn."""
     parts = member.split("/")
-    inside = any(part in parts for part in PARTS) and member.endswith((".bmp", ".csv"))
-    return inside or parts[-1] == MARKER
+    inside = any(part in _NAMES or re.fullmatch(_FOLD, part) for part in parts)
+    return (inside and member.endswith((".bmp", ".csv"))) or parts[-1] == MARKER

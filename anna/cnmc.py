@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from anna import facts, tables
-from anna.archive import MARKER, PARTS, find
+from anna.archive import MARKER, PARTS, find, part
 from anna.label_file import NONE, labels
 
 __all__ = ["census", "find", "index", "labels", "set_aside", "subject", "summary", "verify"]
@@ -64,7 +64,7 @@ def index(root: str | Path) -> pd.DataFrame:
 
 def _training(root: Path) -> list[tuple]:
     rows = []
-    base = root / "training_data"
+    base = part(root, "training_data")
     for path in sorted(base.glob("fold_[0-9]*/**/*.bmp")):
         fold = int(re.match(r"fold_(\d+)", path.relative_to(base).parts[0])[1])
         label = {"all": 1, "hem": 0}.get(path.parent.name.lower())
@@ -73,10 +73,11 @@ def _training(root: Path) -> list[tuple]:
 
 
 def _prelim(root: Path) -> list[tuple]:
-    table = labels(root / LABELS) if (root / LABELS).is_file() else NONE
+    file = _label_file(root)
+    table = labels(file) if file.is_file() else NONE
     table = table[~table.index.duplicated(keep=False)]
     rows = []
-    for path in sorted((root / PRELIM).glob("*.bmp")):
+    for path in sorted(_images(root, PRELIM).glob("*.bmp")):
         known = path.name in table.index
         name, label = table.loc[path.name, ["name", "label"]] if known else (path.name, None)
         rows.append((str(path), name, "prelim", None, subject(name), label))
@@ -84,8 +85,19 @@ def _prelim(root: Path) -> list[tuple]:
 
 
 def _final(root: Path) -> list[tuple]:
-    files = sorted((root / FINAL).glob("*.bmp"))
+    files = sorted(_images(root, FINAL).glob("*.bmp"))
     return [(str(path), path.name, "final", None, None, None) for path in files]
+
+
+def _images(root: Path, place: Path) -> Path:
+    """Returns the folder of a test set's images; `place` as Kaggle nests it, which not all do."""
+    outer = part(root, place.parts[0])
+    return outer / place.name if (outer / place.name).is_dir() else outer
+
+
+def _label_file(root: Path) -> Path:
+    inside = part(root, LABELS.parts[0]) / LABELS.name
+    return inside if inside.is_file() else root / LABELS.name
 
 
 def census(cells: pd.DataFrame) -> pd.DataFrame:
@@ -185,14 +197,13 @@ def _repeated(cells: pd.DataFrame, seen: pd.DataFrame) -> list[tuple]:
 def _absent(cells: pd.DataFrame) -> list[tuple]:
     """Returns a row for each image that the label CSV names and the folder lacks."""
     found = []
-    for root in _roots(cells):
-        if not (root / LABELS).is_file():
-            continue
-        there = {path.name for path in (root / PRELIM).glob("*.bmp")}
-        for row in labels(root / LABELS).reset_index().itertuples():
+    files = {_label_file(root): _images(root, PRELIM) for root in _roots(cells)}
+    for file, folder in files.items():
+        there = {path.name for path in folder.glob("*.bmp")}
+        for row in labels(file).reset_index().itertuples() if file.is_file() else ():
             if row.file not in there:
                 detail = f"the CSV names it {row.name}"
-                found.append((str(root / PRELIM / row.file), "missing image", detail))
+                found.append((str(folder / row.file), "missing image", detail))
     return found
 
 
@@ -209,8 +220,9 @@ def _miscounted(cells: pd.DataFrame) -> list[tuple]:
 
 def _roots(cells: pd.DataFrame) -> list[Path]:
     paths = {Path(path).parent for path in cells["path"]}
+    names = {*PARTS, *PARTS.values()}
     return sorted(
-        {p.parent for folder in paths for p in (folder, *folder.parents) if p.name in PARTS}
+        {p.parent for folder in paths for p in (folder, *folder.parents) if p.name in names}
     )
 
 

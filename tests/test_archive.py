@@ -5,6 +5,7 @@ import shutil
 import tarfile
 import zipfile
 
+import pandas as pd
 import pytest
 from copies import HEADER, make, place, uid
 
@@ -57,6 +58,58 @@ def test_a_part_will_do(copy, tmp_path, only):
     shutil.copytree(copy / only, part / only)
     assert archive.find(part) == part
     assert len(cnmc.index(part)) == 1
+
+
+NAMES = {
+    "training_data": "C-NMC_training_data",
+    "validation_data": "C-NMC_test_prelim_phase_data",
+    "testing_data": "C-NMC_test_final_phase_data",
+}
+
+
+@pytest.fixture
+def as_archived(copy, tmp_path):
+    """The same copy in the folders of the Cancer Imaging Archive."""
+    root = copy.rename(tmp_path / "data" / "PKG - C-NMC 2019")
+    for name, other in NAMES.items():
+        (root / name).rename(root / other)
+    return root
+
+
+def content(cells):
+    return cells.drop(columns="path").sort_values("name", ignore_index=True)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_the_folders_of_the_cancer_imaging_archive(copy, tmp_path, request, flat):
+    expected = content(cnmc.index(copy))
+    root = request.getfixturevalue("as_archived")
+    if flat:
+        for name in list(NAMES.values())[1:]:
+            for path in (root / name / name).iterdir():
+                path.rename(root / name / path.name)
+            (root / name / name).rmdir()
+    assert archive.find(tmp_path / "data") == root
+    assert archive.find(root / "C-NMC_training_data" / "fold_0") == root
+    cells = cnmc.index(root)
+    pd.testing.assert_frame_equal(content(cells), expected)
+    assert cells["label"].notna().sum() == 3
+    (root / "C-NMC_test_prelim_phase_data" / "1.bmp").unlink(missing_ok=True)
+    if flat:
+        missing = cnmc.verify(cells, cache=tmp_path / "facts.csv", progress=False)
+        assert (missing["problem"] == "missing image").sum() == 1
+
+
+def test_a_zip_of_the_cancer_imaging_archive(as_archived, tmp_path, own_output):
+    packed = zipped(as_archived, tmp_path / "tcia.zip", top="PKG - C-NMC 2019")
+    assert len(cnmc.index(archive.find(packed))) == 4
+
+
+def test_folds_by_themselves(copy, tmp_path):
+    folds = (copy / "training_data").rename(tmp_path / "folds")
+    for given in (folds, folds / "fold_1", tmp_path / "folds"):
+        assert archive.find(given) == folds
+    assert sorted(cnmc.index(folds)["fold"]) == [0, 1]
 
 
 def test_nothing_is_none(tmp_path):

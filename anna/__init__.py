@@ -69,6 +69,7 @@ _PARTS = (
     "splits",
     "steps",
     "tables",
+    "trained",
     "training",
     "unet",
     "wbc",
@@ -97,6 +98,7 @@ _WITH_KERAS = (
     "runs",
     "segment",
     "smear",
+    "trained",
     "training",
     "unet",
 )

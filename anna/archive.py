@@ -25,7 +25,7 @@ PARTS = {  # as Kaggle calls them, and as the Cancer Imaging Archive does
     "validation_data": "C-NMC_test_prelim_phase_data",
     "testing_data": "C-NMC_test_final_phase_data",
 }
-_NAMES = {*PARTS, *PARTS.values()}
+NAMES = {*PARTS, *PARTS.values()}
 _FOLD = "fold_[0-9]"
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 MARKER = "DRAWN.json"  # lies in the folder of a drawn stand-in
@@ -47,7 +47,7 @@ def find(folder: str | Path) -> Path | None:
     """
     folder = Path(folder)
     folder = folder.parent if re.fullmatch(_FOLD, folder.name) else folder
-    folder = folder.parent if folder.name in _NAMES else folder
+    folder = folder.parent if folder.name in NAMES else folder
     nearest = patiently(_inside, folder)
     if nearest and not (nearest / MARKER).exists():
         return _near(nearest)
@@ -66,7 +66,7 @@ def find(folder: str | Path) -> Path | None:
     return nearest
 
 
-def part(root: Path, name: str) -> Path:
+def part_of(root: Path, name: str) -> Path:
     """Returns where a part of C-NMC lies below `root`, whatever it is called there.
 
     Args:
@@ -109,7 +109,7 @@ def _inside(folder: Path) -> Path | None:
         for place in sorted(below):
             if not place.is_dir() or any(place.is_relative_to(found) for found in drawn):
                 continue  # folders of a drawn copy are none of their own
-            if any((place / name).is_dir() for name in _NAMES) or any(place.glob(_FOLD)):
+            if any((place / name).is_dir() for name in NAMES) or any(place.glob(_FOLD)):
                 if not (place / MARKER).exists():
                     return place
                 drawn.append(place)
@@ -193,5 +193,5 @@ def _tar_members(source: tarfile.TarFile) -> dict[str, tuple]:
 def _wanted(member: str) -> bool:
     """Returns whether a zip's member is of C-NMC, or says that its cells are drawn."""
     parts = member.split("/")
-    inside = any(part in _NAMES or re.fullmatch(_FOLD, part) for part in parts)
+    inside = any(part in NAMES or re.fullmatch(_FOLD, part) for part in parts)
     return (inside and member.endswith((".bmp", ".csv"))) or parts[-1] == MARKER

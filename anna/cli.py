@@ -31,13 +31,13 @@ def main(words: list[str] | None = None) -> int:
 
 def _chosen(asked: argparse.Namespace) -> tuple[Path, float, Path]:
     """Returns the file of the network asked for, its threshold, and its card."""
-    file, threshold = asked.model or anna.models.PRETRAINED, 0.5
+    file, threshold = asked.model or anna.models.PRETRAINED, asked.threshold
     card = Path(file).with_suffix(".md")
     if asked.trained:
         ws = anna.Workspace.locate()
-        file, card = anna.steps.best(ws), ws.output / "model_card.md"
-        threshold = anna.steps.threshold(ws) if asked.threshold is None else 0.5
-    return file, threshold if asked.threshold is None else asked.threshold, card
+        file, card = anna.trained.best(ws), ws.output / "model_card.md"
+        threshold = anna.trained.threshold(ws) if threshold is None else threshold
+    return file, 0.5 if threshold is None else threshold, card
 
 
 def _sample(asked: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from anna import facts, tables
-from anna.archive import MARKER, PARTS, find, part
+from anna.archive import MARKER, NAMES, find, part_of
 from anna.label_file import NONE, labels
 
 __all__ = ["census", "find", "index", "labels", "set_aside", "subject", "summary", "verify"]
@@ -64,7 +64,7 @@ def index(root: str | Path) -> pd.DataFrame:
 
 def _training(root: Path) -> list[tuple]:
     rows = []
-    base = part(root, "training_data")
+    base = part_of(root, "training_data")
     for path in sorted(base.glob("fold_[0-9]*/**/*.bmp")):
         fold = int(re.match(r"fold_(\d+)", path.relative_to(base).parts[0])[1])
         label = {"all": 1, "hem": 0}.get(path.parent.name.lower())
@@ -91,12 +91,12 @@ def _final(root: Path) -> list[tuple]:
 
 def _images(root: Path, place: Path) -> Path:
     """Returns the folder of a test set's images; `place` as Kaggle nests it, which not all do."""
-    outer = part(root, place.parts[0])
+    outer = part_of(root, place.parts[0])
     return outer / place.name if (outer / place.name).is_dir() else outer
 
 
 def _label_file(root: Path) -> Path:
-    inside = part(root, LABELS.parts[0]) / LABELS.name
+    inside = part_of(root, LABELS.parts[0]) / LABELS.name
     return inside if inside.is_file() else root / LABELS.name
 
 
@@ -220,9 +220,8 @@ def _miscounted(cells: pd.DataFrame) -> list[tuple]:
 
 def _roots(cells: pd.DataFrame) -> list[Path]:
     paths = {Path(path).parent for path in cells["path"]}
-    names = {*PARTS, *PARTS.values()}
     return sorted(
-        {p.parent for folder in paths for p in (folder, *folder.parents) if p.name in names}
+        {p.parent for folder in paths for p in (folder, *folder.parents) if p.name in NAMES}
     )
 
 

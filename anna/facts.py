@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from anna import kept
-from anna.decoding import ImageError, box, cut, decode
+from anna.decoding import ImageError, box, cut
 from anna.workspace import Workspace
 
-__all__ = ["ImageError", "box", "decode", "measure", "of", "of_file", "reach"]
 log = logging.getLogger(__name__)
 MEASURES = [
     "box_left", "box_top", "box_width", "box_height", "diameter", "area",

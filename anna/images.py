@@ -35,17 +35,33 @@ def center_crop(image: np.ndarray, side: int = CROP) -> np.ndarray:
         image: uint8 (height, width, 3).
         side: Pixels of the square.
     """
-    height, width = image.shape[:2]
-    top, left = (height - side) // 2, (width - side) // 2
-    part = image[max(top, 0) : max(top, 0) + side, max(left, 0) : max(left, 0) + side]
-    missing = np.subtract(side, part.shape[:2])
-    before = missing // 2
-    if not missing.any():
+    part, (left, top) = _within(image, (0, 0), image.shape[:2], side)
+    below, after = np.subtract(side, part.shape[:2]) - (top, left)
+    if part.shape[:2] == (side, side):
         return part
-    after = missing - before
-    return cv2.copyMakeBorder(
-        part, before[0], after[0], before[1], after[1], cv2.BORDER_CONSTANT, value=(0, 0, 0)
-    )
+    return cv2.copyMakeBorder(part, top, below, left, after, cv2.BORDER_CONSTANT)
+
+
+def _within(
+    part: np.ndarray, corner: tuple[int, int], shape: tuple[int, int], side: int
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Returns what of a part of an image lies in its central square, and its left and top there.
+
+    Args:
+        part: uint8 (height, width, 3).
+        corner: Left and top of it in the image.
+        shape: Height and width of the image.
+        side: Of the square.
+    """
+    (left, top), (down, right) = corner, (_start(length, side) for length in shape)
+    part = part[max(down - top, 0) : max(down + side - top, 0)]
+    part = part[:, max(right - left, 0) : max(right + side - left, 0)]
+    return part, (max(left - right, 0), max(top - down, 0))
+
+
+def _start(length: int, side: int) -> int:
+    """Returns where the middle `side` pixels of `length` begin; below 0 if there are fewer."""
+    return (length - side) // 2 if length >= side else -((side - length) // 2)
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
@@ -83,7 +99,7 @@ def _resized(part: np.ndarray, corner: tuple[int, int], side: int, size: int) ->
         found[y * small : (y + high) * small, x * small : (x + wide) * small] = cv2.resize(
             blocks,
             (wide * small, high * small),
-            interpolation=cv2.INTER_AREA if size <= side else cv2.INTER_CUBIC,
+            interpolation=_method(side, size),
         )
     return found
 
@@ -94,8 +110,11 @@ def shares(side: int, size: int) -> np.ndarray:
     `resize` is `shares @ image @ shares.T` of each channel, rounded.
     """
     unit = np.eye(side, dtype=np.float32)
-    method = cv2.INTER_AREA if size <= side else cv2.INTER_CUBIC
-    return cv2.resize(unit, (side, size), interpolation=method)
+    return cv2.resize(unit, (side, size), interpolation=_method(side, size))
+
+
+def _method(side: int, size: int) -> int:
+    return cv2.INTER_AREA if size <= side else cv2.INTER_CUBIC
 
 
 def read(path: str | os.PathLike, size: int = 128, *, crop: int = CROP) -> np.ndarray:
@@ -105,16 +124,8 @@ def read(path: str | os.PathLike, size: int = 128, *, crop: int = CROP) -> np.nd
         anna.decoding.ImageError: If the file cannot be read whole.
     """
     found = cut(path)
-    left, top = found.box[:2]
-    down, right = (_start(length, crop) for length in found.shape)
-    part = found.pixels[max(down - top, 0) : max(down + crop - top, 0)]
-    part = part[:, max(right - left, 0) : max(right + crop - left, 0)]
-    return _resized(part, (max(left - right, 0), max(top - down, 0)), crop, size)
-
-
-def _start(length: int, side: int) -> int:
-    """Returns where the middle `side` pixels of `length` begin; below 0 if there are fewer."""
-    return (length - side) // 2 if length >= side else -((side - length) // 2)
+    part, corner = _within(found.pixels, found.box[:2], found.shape, crop)
+    return _resized(part, corner, crop, size)
 
 
 def load(

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import keras
 
+from anna import backend
+
 SCHEDULES = ("plateau", "cosine")
 BALANCES = ("classes", "people")
 
@@ -65,6 +67,23 @@ class Recipe:
             use_ema=True,
             ema_momentum=1 - 1 / max(steps, 2),
         )
+
+    def compile(self, model: keras.Model, *, steps: int, epochs: int) -> None:
+        """Compiles a network for a training by this recipe, of so many batches an epoch."""
+        model.compile(
+            optimizer=self.optimizer(steps, epochs),
+            loss=keras.losses.BinaryCrossentropy(label_smoothing=self.smoothing),
+            metrics=[keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="accuracy")],
+            jit_compile=backend.compilation(),
+        )
+        model.optimizer.build(model.trainable_variables)
+
+    def ended(self, history: list[dict]) -> bool:
+        """Returns whether a training has stopped by itself: no better epoch within the patience."""
+        if self.fixed_length or not history:
+            return False
+        losses = [row["val_loss"] for row in history]
+        return len(losses) - 1 - losses.index(min(losses)) >= self.patience
 
 
 # How `anna` is taught on real cells; benchmarks/brain.py measures what each part is worth.

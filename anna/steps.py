@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -137,14 +136,14 @@ def judge(ws: Workspace, *, resamples: int = 2000, seed: int = 0, progress: bool
     Raises:
         FileNotFoundError: If no network is trained.
         anna.splits.LeakError: If one was trained on another split.
-        ValueError: As of `trained`.
+        ValueError: As of `anna.trained.load`.
     """
-    predict = _with_keras("predict")
+    predict, trained = _with_keras("predict"), _with_keras("trained")
     data = prepared(ws, progress=progress)
-    names = [name for name in NETWORKS if best(ws, name).is_file()] or [NETWORKS[0]]
+    names = [name for name in NETWORKS if trained.best(ws, name).is_file()] or [NETWORKS[0]]
     found = {}
     for name in names:
-        model = trained(ws, name, data)
+        model = trained.load(ws, name, data)
         found[name] = predict.cells(model, data.pixels, data.cells, progress=progress)
     found["size alone"] = baselines.size_alone(data.cells)
     by_role = {name: table.groupby("role") for name, table in found.items()}
@@ -178,9 +177,10 @@ def report_on(
         scores: Of `anna.metrics.evaluate` by the same names.
         data: What was prepared.
     """
+    trained = _with_keras("trained")
     made = {name: ws.models / name / "settings.json" for name in tested}
     runs = {
-        name: report.read_json(path) | {"digest": _digest(best(ws, name))}
+        name: report.read_json(path) | {"digest": trained.digest(ws, name)}
         for name, path in made.items()
         if path.is_file()
     }
@@ -189,7 +189,7 @@ def report_on(
         "preparation": data.settings,
         "threshold": {name: table.attrs["threshold"] for name, table in scores.items()},
         "runs": runs,
-        "model_file": best(ws, first).relative_to(ws.output).as_posix(),
+        "model_file": trained.best(ws, first).relative_to(ws.output).as_posix(),
     }
     about = {
         "images": len(data.cells),
@@ -202,59 +202,6 @@ def report_on(
     report.write_json(ws.output / "model_card.json", report.card_values(results))
     report.write_text(ws.output / "model_card.md", report.model_card(results))
     return results
-
-
-def trained(ws: Workspace, name: str, data: Prepared):
-    """Returns a network that was trained, to its end, on what was prepared.
-
-    Args:
-        ws: Where `train`, or notebook 3, was.
-        name: Of `NETWORKS`.
-        data: What was prepared.
-
-    Raises:
-        FileNotFoundError: If it is not trained.
-        anna.splits.LeakError: If it was trained on another split.
-        ValueError: If its training was stopped, or if it is of another size or crop.
-    """
-    models, runs = _with_keras("models"), _with_keras("runs")
-    runs.check(ws.models / name, data.cells)
-    model = models.load(best(ws, name))
-    made = {"size": model.input_shape[1], "crop": models.crop_of(model)}
-    now = {key: data.settings[key] for key in made}
-    if made != now:
-        raise ValueError(
-            f"The network {name} was trained on other pixels: train it again, or prepare as then. "
-            f"Received: {made}, prepared {now}"
-        )
-    return model
-
-
-def best(ws: Workspace, name: str = "anna") -> Path:
-    """Returns where the trained network is, or will be."""
-    return ws.models / name / "best.keras"
-
-
-def threshold(ws: Workspace, name: str = "anna") -> float:
-    """Returns the threshold that `judge`, or notebook 4, has found.
-
-    Raises:
-        FileNotFoundError: If the network has not been tested, or was trained again since.
-    """
-    path, file = ws.output / "results.json", best(ws, name)
-    tested = report.read_json(path)["settings"] if path.is_file() else {}
-    known = tested.get("threshold", {})
-    run = tested.get("runs", {}).get(name, {})
-    if name not in known or not file.is_file() or run.get("digest") != _digest(file):
-        raise FileNotFoundError(
-            f"Test the network {name} first (`anna test`): its threshold is missing, or of an "
-            f"earlier training. Received: {path}"
-        )
-    return known[name]
-
-
-def _digest(file: Path) -> str:
-    return _with_keras("runs").digest(file)
 
 
 def _with_keras(part: str) -> ModuleType:

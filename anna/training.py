@@ -99,7 +99,7 @@ def fit(
         done = len(history)
         if not done:
             _begin(model, start)
-        if done < epochs and not _ended(history, plan):
+        if done < epochs and not plan.ended(history):
             keeper = Keeper(folder, history, settings, newest=plan.fixed_length)
             _go_on(model, pixels, cells, keeper, plan=plan, epochs=epochs, progress=progress)
         load_weights(model, folder / "best.keras")
@@ -139,7 +139,7 @@ def _go_on(
     if backend.replicas() > 1:
         learners, weight = devices.Shared(learners, weight), None
         validators = devices.Shared(validators, whole=True)
-    compile_for(model, plan, steps=len(learners), epochs=epochs)
+    plan.compile(model, steps=len(learners), epochs=epochs)
     if done:
         log.info("%s: goes on after epoch %d", keeper.folder, done)
         load_weights(model, keeper.folder / "last.keras")
@@ -187,25 +187,6 @@ def _check(
         counts = {kind: int((labels == kind).sum()) for kind in (0, 1)}
         if labels.isna().any() or not all(counts.values()):
             raise ValueError(f"Role {role!r} needs both classes. Received: {counts}")
-
-
-def _ended(history: list[dict], plan: Recipe) -> bool:
-    """Returns whether training has stopped by itself: no better epoch within the patience."""
-    if plan.fixed_length or not history:
-        return False
-    losses = [row["val_loss"] for row in history]
-    return len(losses) - 1 - int(np.argmin(losses)) >= plan.patience
-
-
-def compile_for(model: keras.Model, plan: Recipe, *, steps: int, epochs: int) -> None:
-    """Compiles a network for a training by this recipe, of so many batches an epoch."""
-    model.compile(
-        optimizer=plan.optimizer(steps, epochs),
-        loss=keras.losses.BinaryCrossentropy(label_smoothing=plan.smoothing),
-        metrics=[keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="accuracy")],
-        jit_compile=backend.compilation(),
-    )
-    model.optimizer.build(model.trainable_variables)
 
 
 def warm_up(

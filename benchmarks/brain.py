@@ -85,7 +85,9 @@ def main() -> None:
 
 def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields the tables by name, those of the whole protocol only when all of it is trained."""
-    yield "photographs", brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])
+    started = brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])
+    if len(started):
+        yield "photographs", started
     if missing := [job for job in jobs() if job.variant == "anna" and not judged(*job).is_file()]:
         log.warning("%d networks of the protocol are missing: no other table.", len(missing))
         return

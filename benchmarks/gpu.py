@@ -112,7 +112,7 @@ def rates(work: dict) -> dict[str, float]:
     pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
     feed = Batches(pixels, np.arange(count) % 2, np.arange(count), batch_size=batch, seed=0)
     recipe = anna.recipe.Recipe(**anna.recipe.of(work["network"]) | {"batch_size": batch})
-    anna.training.compile_for(model, recipe, steps=1000, epochs=100)
+    recipe.compile(model, steps=1000, epochs=100)
     held, few = Held(feed[0], len(feed)), pixels[: backend.batch_size(size)]
     seconds = {
         "training": epochs(model, feed, work["rounds"]),

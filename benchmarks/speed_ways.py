@@ -61,7 +61,7 @@ def train(ours: bool, pixels: np.ndarray) -> Callable:
         whole, truth = pixels.astype(np.float32), labels.astype(np.float32)
         return lambda: model.fit(whole, truth, batch_size=BATCH, verbose=0)
     recipe = anna.recipe.Recipe(**anna.recipe.of(ASKED["network"]))
-    anna.training.compile_for(model, recipe, steps=len(pixels) // BATCH, epochs=1)
+    recipe.compile(model, steps=len(pixels) // BATCH, epochs=1)
     rows = np.arange(len(pixels))
     batches = Batches(pixels, labels, rows, batch_size=BATCH, seed=0)
     return lambda: model.fit(batches, shuffle=False, verbose=0)

@@ -80,24 +80,32 @@ def content(cells):
     return cells.drop(columns="path").sort_values("name", ignore_index=True)
 
 
-@pytest.mark.parametrize("flat", [False, True])
-def test_the_folders_of_the_cancer_imaging_archive(copy, tmp_path, request, flat):
+def flattened(root):
+    """Test sets whose images lie beside their label file, not in a folder of the same name."""
+    for name in list(NAMES.values())[1:]:
+        for path in (root / name / name).iterdir():
+            path.rename(root / name / path.name)
+        (root / name / name).rmdir()
+
+
+@pytest.mark.parametrize("change", [lambda root: None, flattened])
+def test_the_folders_of_the_cancer_imaging_archive(copy, request, change):
     expected = content(cnmc.index(copy))
     root = request.getfixturevalue("as_archived")
-    if flat:
-        for name in list(NAMES.values())[1:]:
-            for path in (root / name / name).iterdir():
-                path.rename(root / name / path.name)
-            (root / name / name).rmdir()
-    assert archive.find(tmp_path / "data") == root
+    change(root)
+    assert archive.find(root.parent) == root
     assert archive.find(root / "C-NMC_training_data" / "fold_0") == root
-    cells = cnmc.index(root)
-    pd.testing.assert_frame_equal(content(cells), expected)
-    assert cells["label"].notna().sum() == 3
-    (root / "C-NMC_test_prelim_phase_data" / "1.bmp").unlink(missing_ok=True)
-    if flat:
-        missing = cnmc.verify(cells, cache=tmp_path / "facts.csv", progress=False)
-        assert (missing["problem"] == "missing image").sum() == 1
+    pd.testing.assert_frame_equal(content(cnmc.index(root)), expected)
+    assert expected["label"].notna().sum() == 3
+
+
+def test_an_image_missing_there_is_named_once(as_archived, tmp_path):
+    flattened(as_archived)
+    gone = as_archived / "C-NMC_test_prelim_phase_data" / "1.bmp"
+    gone.unlink()
+    found = cnmc.verify(cnmc.index(as_archived), cache=tmp_path / "facts.csv", progress=False)
+    missing = found.loc[found["problem"] == "missing image", "path"]
+    assert missing.tolist() == [str(gone)]
 
 
 def test_a_zip_of_the_cancer_imaging_archive(as_archived, tmp_path, own_output):

@@ -9,7 +9,7 @@ import pytest
 from copies import picture, save
 from scipy import ndimage
 
-from anna import facts, kept
+from anna import decoding, facts, kept
 
 NOISE = np.random.default_rng(0)
 
@@ -58,7 +58,7 @@ def test_an_ellipse_with_texture_as_scipy_measures_it():
     mask = ((column - 230) / 110) ** 2 + ((row - 215) / 90) ** 2 <= 1
     image = on_black(mask, NOISE.integers((40, 20, 60), (60, 90, 160), (mask.sum(), 3)))
     found = facts.measure(image)
-    assert facts.box(image) == (120, 125, 221, 181)
+    assert decoding.box(image) == (120, 125, 221, 181)
     assert found["area"] == mask.sum() == pytest.approx(np.pi * 110 * 90, rel=0.01)
     assert found["diameter"] == pytest.approx((221 * 181) ** 0.5)
     for channel, name in enumerate(("red", "green", "blue")):
@@ -81,7 +81,7 @@ def test_even_colour_has_no_texture_and_a_small_cell_an_unknown_one():
 def test_a_cell_is_whatever_is_not_black_in_any_channel(channel):
     image = np.zeros((30, 40, 3), np.uint8)
     image[3, 5, channel] = image[20, 33, channel] = 1
-    assert facts.box(image) == (5, 3, 29, 18)
+    assert decoding.box(image) == (5, 3, 29, 18)
     assert facts.measure(image)["area"] == 2
 
 

@@ -137,6 +137,20 @@ def test_both_classes_keep_their_number_of_people():
     assert weights.max() == 3
 
 
+def covered(people, trials=400):
+    """The share of 95 % intervals, of scores of so many people, that hold the true mean."""
+    rng, hits = np.random.default_rng(0), 0
+    for trial in range(trials):
+        weights = bootstrap.draw_people(np.ones(people), resamples=400, seed=trial)
+        low, high = np.quantile(weights @ rng.normal(size=people) / people, [0.025, 0.975])
+        hits += low <= 0 <= high
+    return hits / trials
+
+
+def test_intervals_over_few_people_are_too_narrow_as_the_readme_says():
+    assert covered(5) < 0.88 < covered(30)
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_alone_leaves_undefined_scores_undefined(label):
     found = small([label] * 4, [0.9, 0.8, 0.2, 0.6])

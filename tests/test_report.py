@@ -21,6 +21,10 @@ def run(*, drawn=False, **settings):
     return found, scores, report.results(found, scores, settings=settings, data=data)
 
 
+def test_what_is_no_number_reads_as_none():
+    assert show(float("nan")) == show(None) == "–"
+
+
 def test_results_hold_every_score_and_survive_json(tmp_path):
     found, scores, results = run(epochs=30, rate=np.float32(0.5), folder=tmp_path)
     path = report.write_json(tmp_path / "made" / "results.json", results)

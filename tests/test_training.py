@@ -103,7 +103,7 @@ def test_a_worse_epoch_never_overwrites_the_best(tmp_path):
     def keeper(history):
         one = Keeper(tmp_path, history, {})
         model = network()
-        training.compile_for(model, recipe.Recipe(), steps=10, epochs=1)
+        recipe.Recipe().compile(model, steps=10, epochs=1)
         one.set_model(model)
         one.average.set_model(model)
         return one

@@ -1,0 +1,66 @@
+"""The trained networks of a workspace: whether one may be judged, and by which threshold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+
+from anna import models, report, runs
+from anna.workspace import Workspace
+
+if TYPE_CHECKING:
+    from anna.steps import Prepared
+
+
+def best(ws: Workspace, name: str = "anna") -> Path:
+    """Returns where the trained network is, or will be."""
+    return ws.models / name / "best.keras"
+
+
+def digest(ws: Workspace, name: str = "anna") -> str:
+    """Returns a hash of the trained network."""
+    return runs.digest(best(ws, name))
+
+
+def load(ws: Workspace, name: str, data: Prepared) -> keras.Model:
+    """Returns a network that was trained, to its end, on what was prepared.
+
+    Args:
+        ws: Where `anna.steps.train`, or notebook 3, was.
+        name: Of `anna.steps.NETWORKS`.
+        data: What was prepared.
+
+    Raises:
+        FileNotFoundError: If it is not trained.
+        anna.splits.LeakError: If it was trained on another split.
+        ValueError: If its training was stopped, or if it is of another size or crop.
+    """
+    runs.check(ws.models / name, data.cells)
+    model = models.load(best(ws, name))
+    made = {"size": model.input_shape[1], "crop": models.crop_of(model)}
+    now = {key: data.settings[key] for key in made}
+    if made != now:
+        raise ValueError(
+            f"The network {name} was trained on other pixels: train it again, or prepare as then. "
+            f"Received: {made}, prepared {now}"
+        )
+    return model
+
+
+def threshold(ws: Workspace, name: str = "anna") -> float:
+    """Returns the threshold that `anna.steps.judge`, or notebook 4, has found.
+
+    Raises:
+        FileNotFoundError: If the network has not been tested, or was trained again since.
+    """
+    path = ws.output / "results.json"
+    tested = report.read_json(path)["settings"] if path.is_file() else {}
+    known, run = tested.get("threshold", {}), tested.get("runs", {}).get(name, {})
+    if not (name in known and best(ws, name).is_file() and run.get("digest") == digest(ws, name)):
+        raise FileNotFoundError(
+            f"Test the network {name} first (`anna test`): its threshold is missing, or of an "
+            f"earlier training. Received: {path}"
+        )
+    return known[name]

@@ -7,6 +7,8 @@ up per person first, so that one matrix product gives it for every resample.
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
 COUNTED = (
     "accuracy",
@@ -26,6 +28,9 @@ COUNTED = (
     "npv",
 )
 """The scores that follow from true and false positives and negatives alone."""
+
+WITHIN = {"sensitivity": 1, "recall_all": 1, "specificity": 0, "recall_hem": 0, "fall_out": 0}
+"""The scores that depend on people of one class alone, and which."""
 
 CHUNK = 200  # resamples ranked at a time: 200 x 10,661 cells is 17 MB an array
 
@@ -72,6 +77,74 @@ def draw_people(labels: np.ndarray, resamples: int, seed: int) -> np.ndarray:
             fair = np.full(len(members), 1 / len(members))
             weights[:, members] = generator.multinomial(len(members), fair, size=resamples)
     return weights
+
+
+def over_people(
+    table: pd.DataFrame, threshold: float, *, bins: int, resamples: int, seed: int
+) -> pd.DataFrame:
+    """Returns each score (column) in each resample of people (row).
+
+    Without rows where a class has a single person, from whom no spread between people can be known.
+
+    Args:
+        table: cells with `group`, `label` and `probability`, none missing.
+        threshold: a cell is called ALL when its probability is at least this.
+        bins: of the expected calibration error.
+        resamples: how often people are drawn.
+        seed: of the draws.
+    """
+    people = classes(table)
+    cells = {
+        "person": people.index.get_indexer(table["group"]),
+        "label": table["label"].to_numpy(),
+        "probability": table["probability"].to_numpy(),
+    }
+    known = people.value_counts().min() >= 2
+    weights = draw_people(people.to_numpy(), resamples if known else 0, seed)
+    return pd.DataFrame(scores(cells, weights, threshold=threshold, bins=bins))
+
+
+def classes(table: pd.DataFrame) -> pd.Series:
+    """Returns each person's class, 0 or 1, by `group`."""
+    return table.groupby("group")["label"].mean().round().astype(int)
+
+
+def ends(drawn: pd.DataFrame, people: pd.Series, level: float) -> pd.DataFrame:
+    """Returns the interval of each score: `low` and `high`, NaN where nothing was drawn.
+
+    A resample in which a score is undefined is left out of that score.
+
+    Args:
+        drawn: as `over_people` returns it, or the difference of two such.
+        people: as `classes` returns it. Of a score that both classes take part in, the class of
+            which there are fewer people decides how far the interval reaches.
+        level: of the intervals, in 0..1.
+    """
+    count = people.value_counts()
+    tails = {name: tail(count.get(WITHIN.get(name), count.min()), level) for name in drawn}
+    rows = {
+        name: (drawn[name].quantile(share), drawn[name].quantile(1 - share))
+        for name, share in tails.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["low", "high"])
+
+
+def tail(people: int, level: float) -> float:
+    """Returns the share of resamples that lies beyond each end of an interval.
+
+    Half of what the level leaves, were there many people. Those of n people know n of them alone:
+    their spread is smaller by the root of (n - 1) / n, and normal tails take the place of
+    Student's; the share makes up for both. Source: Hesterberg 2015, What teachers should know about
+    the bootstrap, doi 10.1080/00031305.2015.1089789 (the expanded percentile interval).
+
+    Args:
+        people: how many were drawn from.
+        level: of the interval, in 0..1.
+    """
+    if people < 2:
+        return 0.0
+    reach = stats.t.ppf((1 - level) / 2, people - 1) * np.sqrt(people / (people - 1))
+    return float(stats.norm.cdf(reach))
 
 
 def scores(cells: dict[str, np.ndarray], weights: np.ndarray, *, threshold: float, bins: int):
@@ -132,7 +205,7 @@ def _per_person(cells: dict[str, np.ndarray], amount: np.ndarray, column=None) -
 
 
 def _chunks(weights: np.ndarray):
-    return (weights[start : start + CHUNK] for start in range(0, len(weights), CHUNK))
+    return (weights[start : start + CHUNK] for start in range(0, max(len(weights), 1), CHUNK))
 
 
 def _weighted(score: np.ndarray, support: np.ndarray) -> np.ndarray:

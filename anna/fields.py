@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.stats import binomtest
 from tqdm.auto import tqdm
 
-from anna import facts, models, predict, quality, smear
+from anna import bootstrap, facts, models, predict, quality, smear
 from anna.checks import CLASSES, require_fraction
 from anna.decoding import ImageError, decode
 from anna.images import resize
@@ -213,8 +213,8 @@ def summary(
     if len(counts) >= 3:
         drawn = np.random.default_rng(seed).integers(0, len(counts), (resamples, len(counts)))
         blasts, judged = counts[drawn].sum(axis=1).T
-        tail = (1 - level) / 2
-        low, high = np.quantile(blasts / judged, (tail, 1 - tail)).tolist()
+        share = bootstrap.tail(len(counts), level)
+        low, high = np.quantile(blasts / judged, (share, 1 - share)).tolist()
         total["low"], total["high"] = min(low, total["low"]), max(high, total["high"])
     columns = ["path", "cells", "blasts", "share", "low", "high", "warned", "not_judged"]
     return pd.DataFrame([*rows, total], columns=columns)

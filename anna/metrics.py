@@ -59,8 +59,9 @@ def evaluate(
     """Returns every score with its interval, a DataFrame indexed by `METRICS`: value, low, high.
 
     Intervals are percentiles of a bootstrap over people: whole people (`group`) are drawn with
-    replacement within their class, since cells of one person are no independent witnesses. They are
-    NaN where a class has a single person, from whom no spread between people can be known.
+    replacement within their class, since cells of one person are no independent witnesses; the
+    fewer people, the further out the percentiles (`anna.bootstrap.tail`). They are NaN where a
+    class has a single person, from whom no spread between people can be known.
 
     A score that is undefined is NaN: precision without a call, AUC with one class. The weighted
     scores are those of the challenge (scikit-learn's `average="weighted"`), where a class never
@@ -82,15 +83,11 @@ def evaluate(
     require_fraction("threshold", threshold)
     require_fraction("level", level)
     table = scorable(found, "group")
-    people = table.groupby("group")["label"].mean().round()
-    cells = {
-        "person": people.index.get_indexer(table["group"]),
-        "label": table["label"].to_numpy(),
-        "probability": table["probability"].to_numpy(),
-    }
+    options = {"bins": BINS, "resamples": resamples, "seed": seed}
+    drawn = bootstrap.over_people(table, threshold, **options)
+    people = bootstrap.classes(table)
     scores = pd.DataFrame({"value": _points(table, threshold)}, index=list(METRICS))
-    low, high = _intervals(cells, people, threshold, resamples=resamples, level=level, seed=seed)
-    scores["low"], scores["high"] = low, high
+    scores = scores.join(bootstrap.ends(drawn, people, level))
     scores.index.name = "metric"
     scores.attrs = {
         "threshold": float(threshold),
@@ -218,22 +215,3 @@ def _points(table: pd.DataFrame, threshold: float) -> dict[str, float]:
     gaps = (bins["mean_probability"] - bins["observed"]).abs()
     scores["ece"] = float(np.average(gaps, weights=bins["cells"]))
     return scores
-
-
-def _intervals(
-    cells: dict[str, np.ndarray],
-    people: pd.Series,
-    threshold: float,
-    *,
-    resamples: int,
-    level: float,
-    seed: int,
-) -> tuple[pd.Series, pd.Series]:
-    """Returns the lower and upper ends by metric; a resample without a score is left out of it."""
-    unknown = pd.Series(np.nan, index=list(METRICS))
-    if resamples < 1 or people.value_counts().min() < 2:
-        return unknown, unknown
-    weights = bootstrap.draw_people(people.to_numpy(), resamples, seed)
-    drawn = pd.DataFrame(bootstrap.scores(cells, weights, threshold=threshold, bins=BINS))
-    tail = (1 - level) / 2
-    return drawn.quantile(tail), drawn.quantile(1 - tail)

@@ -28,8 +28,8 @@ def differences(
     """Returns one table a model, indexed by `metrics.METRICS`, with the columns `COLUMNS`.
 
     Value, low and high are those of `metrics.evaluate`. The difference is the model minus the first
-    one; its interval holds the percentiles of the differences over the resamples (Efron and
-    Tibshirani 1993, An Introduction to the Bootstrap), NaN where a class has a single person.
+    one; its interval is that of the differences over the resamples (`anna.bootstrap.ends`), NaN
+    where a class has a single person.
 
     Args:
         found: predictions, tables of the same rows in the same order: label, group, probability.
@@ -53,14 +53,18 @@ def differences(
                 "Models must be compared on the same cells of the same people. "
                 f"Received: {len(first)} and {len(table)} cells, or others"
             )
-    options = {"level": level, "seed": seed}
     scored = [
-        metrics.evaluate(table, cut, resamples=resamples, **options)
+        metrics.evaluate(table, cut, resamples=resamples, level=level, seed=seed)
         for table, cut in zip(tables, thresholds, strict=True)
     ]
-    draws = [_draws(*one, resamples, seed) for one in zip(tables, thresholds, strict=True)]
+    options = {"bins": metrics.BINS, "resamples": resamples, "seed": seed}
+    draws = [
+        bootstrap.over_people(table, cut, **options)
+        for table, cut in zip(tables, thresholds, strict=True)
+    ]
+    people = bootstrap.classes(first)
     return [
-        _beside(scores, scored[0], drawn - draws[0], level)
+        _beside(scores, scored[0], bootstrap.ends(drawn - draws[0], people, level))
         for scores, drawn in zip(scored, draws, strict=True)
     ]
 
@@ -75,27 +79,10 @@ def signed(row: pd.Series) -> str:
     return f"{text} [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]"
 
 
-def _draws(table: pd.DataFrame, threshold: float, resamples: int, seed: int) -> pd.DataFrame:
-    """Returns each score (column) of each resample (row); the same people for the same seed."""
-    people = table.groupby("group")["label"].mean().round()
-    if resamples < 1 or people.value_counts().min() < 2:
-        return pd.DataFrame(np.nan, index=[0], columns=list(metrics.METRICS))
-    cells = {
-        "person": people.index.get_indexer(table["group"]),
-        "label": table["label"].to_numpy(),
-        "probability": table["probability"].to_numpy(),
-    }
-    weights = bootstrap.draw_people(people.to_numpy(), resamples, seed)
-    return pd.DataFrame(bootstrap.scores(cells, weights, threshold=threshold, bins=metrics.BINS))
-
-
-def _beside(
-    scores: pd.DataFrame, first: pd.DataFrame, gaps: pd.DataFrame, level: float
-) -> pd.DataFrame:
-    tail = (1 - level) / 2
+def _beside(scores: pd.DataFrame, first: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
     table = scores.assign(
         difference=scores["value"] - first["value"],
-        difference_low=gaps.quantile(tail),
-        difference_high=gaps.quantile(1 - tail),
+        difference_low=gaps["low"],
+        difference_high=gaps["high"],
     )
     return table[list(COLUMNS)]

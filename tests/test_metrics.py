@@ -137,18 +137,36 @@ def test_both_classes_keep_their_number_of_people():
     assert weights.max() == 3
 
 
-def covered(people, trials=400):
-    """The share of 95 % intervals, of scores of so many people, that hold the true mean."""
+def covered(people, share, trials=400):
+    """How often an interval, of scores of so many people, holds the true mean."""
     rng, hits = np.random.default_rng(0), 0
     for trial in range(trials):
-        weights = bootstrap.draw_people(np.ones(people), resamples=400, seed=trial)
-        low, high = np.quantile(weights @ rng.normal(size=people) / people, [0.025, 0.975])
+        weights = bootstrap.draw_people(np.ones(people), resamples=1000, seed=trial)
+        low, high = np.quantile(weights @ rng.normal(size=people) / people, [share, 1 - share])
         hits += low <= 0 <= high
     return hits / trials
 
 
-def test_intervals_over_few_people_are_too_narrow_as_the_readme_says():
-    assert covered(5) < 0.88 < covered(30)
+def test_intervals_over_few_people_reach_further():
+    assert covered(5, 0.025) < 0.88
+    assert covered(5, bootstrap.tail(5, 0.95)) > 0.90
+    assert abs(covered(30, bootstrap.tail(30, 0.95)) - 0.95) < 0.025
+    assert bootstrap.tail(10_000, 0.95) == pytest.approx(0.025, rel=0.01)
+
+
+def test_the_rarer_class_decides_how_far_an_interval_reaches():
+    drawn = pd.DataFrame(np.arange(1001.0)[:, None].repeat(3, axis=1))
+    drawn.columns = ["sensitivity", "specificity", "auc"]
+    people = pd.Series([1] * 40 + [0] * 5)
+    ends = bootstrap.ends(drawn, people, 0.95)
+    assert ends["low"].to_dict() == pytest.approx(
+        {
+            "sensitivity": 1000 * bootstrap.tail(40, 0.95),
+            "specificity": 1000 * bootstrap.tail(5, 0.95),
+            "auc": 1000 * bootstrap.tail(5, 0.95),
+        }
+    )
+    assert (ends["low"] + ends["high"]).to_numpy() == pytest.approx(1000)
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -89,12 +89,6 @@ def test_mixed_precision_and_the_original(cells, tmp_path):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_trained_anna_on_drawn_cells(pretrained, cells, name):
-    model, judge = anna.models.pretrained(), anna.exported.load(pretrained / name)
-    np.testing.assert_allclose(judge(cells), keras_says(model, cells), atol=1e-4)
-
-
-@pytest.mark.parametrize("name", FILES)
 def test_the_trained_anna_on_real_cells(pretrained, real_cells, name):
     paths = anna.cnmc.index(real_cells)["path"]
     judge = anna.exported.load(pretrained / name)

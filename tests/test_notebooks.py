@@ -12,6 +12,7 @@ import pytest
 from pages import check_page
 
 import anna
+from anna.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("1_eda", "2_preprocessing", "3_training", "4_test")
@@ -67,7 +68,7 @@ def test_all_four_run_on_the_sample_and_again_without_redoing_work(tmp_path):
     check_results(output, results)
     kept = {path: path.stat().st_mtime_ns for path in work_of(output)}
     assert len(kept) >= 8
-    second = run(tmp_path)
+    second = run(tmp_path, *NAMES[:3])
     assert second.returncode == 0, second.stdout + second.stderr
     assert {path: path.stat().st_mtime_ns for path in work_of(output)} == kept
 
@@ -93,7 +94,7 @@ def check_results(output, results):
     assert patients["cells"].sum() == (cells["split"] == "train").sum()
 
 
-def test_one_fold_alone_runs_to_the_end(tmp_path):
+def test_one_fold_alone_runs_to_the_end_and_commands_train_for_notebooks(tmp_path, monkeypatch):
     root = anna.sample.write(tmp_path / "input", cells=300, progress=False)
     indexed = anna.cnmc.index(root)
     people = anna.splits.groups(indexed).groupby([indexed["fold"], indexed["label"]]).nunique()
@@ -102,7 +103,13 @@ def test_one_fold_alone_runs_to_the_end(tmp_path):
     gone = [f"training_data/fold_{n}" for n in {0, 1, 2} - {fold}]
     for part in ("validation_data", "testing_data", *gone):
         (root / part).rename(tmp_path / part.replace("/", "_"))
-    ran = run(tmp_path)
+    ran = run(tmp_path, "1_eda", "2_preprocessing")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    monkeypatch.setenv("ANNA_INPUT", str(tmp_path / "input"))
+    monkeypatch.setenv("ANNA_OUTPUT", str(tmp_path / "output"))
+    for network in anna.steps.NETWORKS:
+        assert main(["train", "--network", network, "--epochs", "1", "--quiet"]) == 0
+    ran = run(tmp_path, "4_test")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     results = json.loads((tmp_path / "output" / "results.json").read_text())
     assert results["data"]["tested on"] == "people held out of the training set"

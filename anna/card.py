@@ -37,7 +37,7 @@ LIMITS = (
     "One collection, prepared and photographed in one way: how the model does with another "
     "microscope, stain or laboratory is unknown.",
     "Few people: intervals are over people and are wide; where a class has fewer than about ten, "
-    "they are still narrower than they should be. Single people may be misjudged throughout.",
+    "they are rough, since they know no others. Single people may be misjudged throughout.",
     "ALL cells are larger than healthy ones. On the real training cells size alone has an AUC of "
     "0.81, so a good score does not prove that more than size was learnt.",
     "Cells must come cut out on black, as in the data; some cutouts carry debris.",
@@ -167,7 +167,7 @@ def _scores(models: dict) -> str:
     first = next(iter(models.values()))
     how = (
         f"In brackets: {first['level']:.0%} interval of a bootstrap over people "
-        f"({first['resamples']:,} resamples within each class)."
+        f"({first['resamples']:,} resamples within each class; expanded percentiles)."
     )
     return "\n\n".join([table(rows), how, *notes])
 

@@ -40,7 +40,9 @@ REFERENCES = (
     "A. Gupta, R. Gupta, *ALL Challenge dataset of ISBI 2019 (C-NMC 2019)*, The Cancer Imaging "
     "Archive, 2019, [doi 10.7937/tcia.2019.dc64i46r](https://doi.org/10.7937/tcia.2019.dc64i46r).",
     "O. Ronneberger, P. Fischer, T. Brox, *U-Net*, MICCAI 2015.",
-    "B. Efron, R. Tibshirani, *An Introduction to the Bootstrap*, 1993.",
+    "T. C. Hesterberg, *What teachers should know about the bootstrap*, The American Statistician "
+    "69(4), 2015, [doi 10.1080/00031305.2015.1089789]"
+    "(https://doi.org/10.1080/00031305.2015.1089789).",
     "C. Guo et al., *On calibration of modern neural networks*, ICML 2017.",
     "V. Petsiuk, A. Das, K. Saenko, *RISE*, BMVC 2018.",
     "M. Mitchell et al., *Model cards for model reporting*, FAT* 2019.",

@@ -70,8 +70,9 @@ MEASURES = (
     "alone stands beside them, since a network that does no better has learnt no more."
 )
 INTERVALS = (
-    "{level:.0%} percentile intervals of a bootstrap over people within each class ({resamples:,} "
-    "resamples): cells of one person are no independent witnesses. Differences between models are "
+    "{level:.0%} expanded percentile intervals (Hesterberg) of a bootstrap over people within each "
+    "class ({resamples:,} resamples): cells of one person are no independent witnesses, and the "
+    "fewer people, the further out the percentiles. Differences between models are "
     "taken on the same resamples. No tests of significance, and no correction for many measures."
 )
 

@@ -253,7 +253,7 @@ def test_a_new_run_does_not_begin_from_trained_weights(tmp_path, data):
 
 
 def test_another_machine_goes_on_with_the_same_run(tmp_path, data):
-    options = {"size": SIZE, "filters": (4, 8, 8)}
+    options = {"size": SIZE, "filters": (4, 8)}
     fit(tmp_path, data, models.build("anna", precision="float32", **options), epochs=1)
     half = models.build("anna", precision="mixed_bfloat16", **options)
     run = fit(tmp_path, data, half, epochs=2)

@@ -26,6 +26,7 @@ _PARTS = (
     "cnmc",
     "colab",
     "comparison",
+    "crops",
     "decoding",
     "deletion",
     "detection",

@@ -52,19 +52,15 @@ def differences(
                 "Models must be compared on the same cells of the same people. "
                 f"Received: {len(first)} and {len(table)} cells, or others"
             )
-    scored = [
-        metrics.evaluate(table, cut, resamples=resamples, level=level, seed=seed)
-        for table, cut in zip(tables, thresholds, strict=True)
-    ]
     options = {"bins": metrics.BINS, "resamples": resamples, "seed": seed}
-    draws = [
-        bootstrap.over_people(table, cut, **options)
-        for table, cut in zip(tables, thresholds, strict=True)
-    ]
-    people = bootstrap.classes(first)
+    people, results = bootstrap.classes(first), []
+    for table, threshold in zip(tables, thresholds, strict=True):
+        scores = metrics.evaluate(table, threshold, resamples=0)[["value"]]
+        drawn = bootstrap.over_people(table, threshold, **options)
+        results.append((scores.join(bootstrap.ends(drawn, people, level)), drawn))
+    scores, draws = results[0]
     return [
-        _beside(scores, scored[0], bootstrap.ends(drawn - draws[0], people, level))
-        for scores, drawn in zip(scored, draws, strict=True)
+        _beside(own, scores, bootstrap.ends(drawn - draws, people, level)) for own, drawn in results
     ]
 
 

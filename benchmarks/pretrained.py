@@ -50,6 +50,8 @@ def main() -> None:
             "crop": anna.models.crop_of(model),
             "views": VIEWS,
             "levels": list(anna.probe.LEVELS),
+            "sights": list(anna.probe.SIGHTS),
+            "scales": list(anna.probe.SCALES),
             "strength": strength,
         },
         "ranges": anna.quality.ranges(anna.facts.of(cells)),
@@ -112,10 +114,10 @@ ImageNet, whose photographs show no cells.
 
 Made by `make pretrained`; how the cells are disturbed below is drawn from a fixed seed.
 {recipe["size"]} pixels show the central {recipe["crop"]} of a file. The backbone sees each cell as
-it is and with its stain centred, the mean of each channel a grey of {anna.probe.GREY}. The probe
-reads the outputs of all {len(recipe["levels"])} blocks, each averaged over the cell, and is a
-logistic regression with C = {recipe["strength"]:g}, classes alike, people by the square root of
-their cells; to go by what differs between people of one class costs more
+it is and with its stain centred, the mean of each channel a grey of {anna.probe.GREY}, both at
+these pixels and at half of them. The probe reads the outputs of all {len(recipe["levels"])} blocks,
+each averaged over the cell, and is a logistic regression with C = {recipe["strength"]:g}, classes
+alike, people by the square root of their cells; to go by what differs between people of one class costs more
 (alike = {anna.probe.PEOPLE:g}), and so does what changes when a file is
 compressed (JPEG of quality 60 to 95), blurred (0.5 to 2 pixels) or turned in
 hue (up to 6 %; steady = {anna.probe.STEADY:g}). The log-odds by the cell's size alone are added.
@@ -145,7 +147,7 @@ So read a call with care. People of whom fewer than half the cells were judged r
 - No age, sex or origin of the people is known, so fairness cannot be examined.
 - Of a person unlike those who taught it, the probabilities are too sure: see the expected
   calibration error. They suppose that ALL and HEM are equally likely.
-- Resolution, levels, sights, the weight of size, both penalties and the kind of calibration were
+- Resolutions, levels, sights, the weight of size, both penalties and the kind of calibration were
   chosen with the scores of these people in sight; this flatters the scores.
 """
 

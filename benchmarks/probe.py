@@ -27,7 +27,6 @@ import anna
 from anna import plots
 
 FEW = ("block1", "block4", "block7", "block10", "block14")  # one level a scale, two at a 16th
-WIDTHS = [channels for *_, channels, blocks in anna.lite.STAGES for _ in range(blocks)]
 FREE = {"people": {"alike": 0.0}, "disturbance": {"steady": 0.0}}  # without a penalty
 
 
@@ -85,19 +84,19 @@ def _calibration(cells: pd.DataFrame, said: dict, known: dict, after: float) -> 
 
 def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, free: dict[str, dict]) -> pd.DataFrame:
     """Returns the scores with each ingredient left out or another in its place."""
-    half = seen.views.shape[-1] // 2
-    levels = np.tile(np.repeat(list(anna.probe.LEVELS), WIDTHS), 2)
-    finest = [tap for tap, share in anna.probe.LEVELS.items() if share == 4]
+    finest = min(anna.probe.LEVELS.values())
     flat = seen.views.copy()
     flat[..., -1] = 0  # says nothing
     scratch = probe_features.read(cells, kind="scratch", views=1)
     others = {
         "with one view of two": Seen(seen.views[:1], seen.changes),
-        "without centring the stain": seen.without(np.arange(half, 2 * half)),
-        "with the centred stain alone": seen.without(np.arange(half)),
+        "without half the resolution": seen.without(_at(lambda tap: tap.scale == 2)),
+        "with half the resolution alone": seen.without(_at(lambda tap: tap.scale == 1)),
+        "without centring the stain": seen.without(_at(lambda tap: tap.sight == "centred")),
+        "with the centred stain alone": seen.without(_at(lambda tap: tap.sight == "raw")),
         "without the term for size": Seen(flat, seen.changes),
-        "without the finest levels": seen.without(np.flatnonzero(np.isin(levels, finest))),
-        "five levels of sixteen": seen.without(np.flatnonzero(~np.isin(levels, FEW))),
+        "without the finest levels": seen.without(_at(lambda tap: tap.share == finest)),
+        "five levels of sixteen": seen.without(_at(lambda tap: tap.block not in FEW)),
         "backbone from scratch, one view": Seen(scratch, np.zeros_like(seen.changes)),
     }
     said = {f"without the penalty on {name}": each for name, each in free.items()}
@@ -110,6 +109,17 @@ def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, free: dict[str, dic
     for name, gain in (("weighted_f1", "lost F1"), ("mean AUC", "lost AUC")):
         table[gain] = own[name] - table[name]
     return table.rename_axis("variant").reset_index()
+
+
+def _at(chosen: Callable[[anna.probe.Tap], bool]) -> np.ndarray:
+    """Returns the numbers of the features that are read at the chosen taps."""
+    stages = anna.lite.STAGES
+    widths = [channels for *_, channels, blocks in stages for _ in range(blocks)]
+    each = dict(zip(anna.probe.LEVELS, widths, strict=True))
+    taps = anna.probe.TAPS
+    return np.flatnonzero(
+        np.repeat([chosen(tap) for tap in taps], [each[tap.block] for tap in taps])
+    )
 
 
 def _robustness(

@@ -76,9 +76,9 @@ def of_pixels(pixels: np.ndarray) -> np.ndarray:
 
 
 def _key(of: bytes | memoryview) -> str:
-    """Returns what tells apart features of other cells and of other levels."""
-    levels = hashlib.blake2b("".join(anna.probe.LEVELS).encode()).digest()
-    return hashlib.blake2b(of, digest_size=8, key=levels).hexdigest()
+    """Returns what tells apart features of other cells and of other taps."""
+    taps = hashlib.blake2b("".join(tap.layer for tap in anna.probe.TAPS).encode()).digest()
+    return hashlib.blake2b(of, digest_size=8, key=taps).hexdigest()
 
 
 @cache

@@ -12,17 +12,17 @@ pytestmark = pytest.mark.backend
 
 @pytest.fixture(scope="module")
 def cells():
-    """Discs of noise on black, uint8 (3, 64, 64, 3)."""
+    """Discs of noise on black, uint8 (3, 128, 128, 3)."""
     rng = np.random.default_rng(0)
-    far = np.hypot(*np.mgrid[-32:32, -32:32])
-    inside = far < np.array([20, 24, 28])[:, None, None]
-    return (rng.integers(40, 220, (3, 64, 64, 3)) * inside[..., None]).astype(np.uint8)
+    far = np.hypot(*np.mgrid[-64:64, -64:64])
+    inside = far < np.array([40, 48, 56])[:, None, None]
+    return (rng.integers(40, 220, (3, 128, 128, 3)) * inside[..., None]).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def network():
     keras.utils.set_random_seed(0)
-    return probe.build(64)
+    return probe.build(128)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_network_says_what_the_probe_found(network, cells, learnt):
 def test_the_mean_of_the_evidence_and_the_size_are_the_call(network, cells, learnt):
     probe.put(network, learnt)
     maps = anna.predict.maps(network, cells)
-    assert maps["evidence"].shape == maps["mask"].shape == (3, 16, 16)
+    assert maps["evidence"].shape == maps["mask"].shape == (3, 32, 32)
     weight = maps["mask"] / maps["mask"].sum((1, 2), keepdims=True)
     share = (cells > 8).any(axis=-1).mean(axis=(1, 2))
     found = (weight * maps["evidence"]).sum((1, 2)) + learnt.weights[-1] * np.log(share)
@@ -155,5 +155,5 @@ def test_both_classes_are_needed():
 
 
 def test_the_size_must_fit():
-    with pytest.raises(ValueError, match="divisible by 32"):
-        probe.build(100)
+    with pytest.raises(ValueError, match="divisible by 64"):
+        probe.build(160)

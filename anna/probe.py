@@ -102,12 +102,12 @@ def build(size: int = 320, *, crop: int = 320, weights: str | None = None) -> ke
 def _seen(sights: dict[str, KerasTensor], backbone: keras.Model) -> dict[Tap, KerasTensor]:
     """Returns what the backbone makes of each sight at each scale, by tap."""
     found = {}
+    both = layers.Concatenate(axis=0, dtype="float32", name="sights")(list(sights.values()))
     for scale in SCALES:
-        for sight, x in sights.items():
-            if scale > 1:
-                x = layers.AveragePooling2D(scale, dtype="float32", name=f"{sight}_{scale}")(x)
-            blocks = zip(LEVELS, backbone(x), strict=True)
-            found |= {Tap(scale, sight, block): each for block, each in blocks}
+        pooled = layers.AveragePooling2D(scale, dtype="float32", name=f"sights_{scale}")(both)
+        for block, each in zip(LEVELS, backbone(pooled), strict=True):
+            parts = ops.split(each, len(sights))
+            found |= {Tap(scale, sight, block): x for sight, x in zip(sights, parts, strict=True)}
     return found
 
 

@@ -22,7 +22,7 @@ class Probe:
     """A linear map of features to log-odds of ALL.
 
     Attributes:
-        weights: float64 (c,), in the order of `features`.
+        weights: Float (c,), in the order of `anna.probe.features`.
         offset: Added to the log-odds.
     """
 
@@ -30,7 +30,7 @@ class Probe:
     offset: float
 
     def log_odds(self, found: np.ndarray) -> np.ndarray:
-        """Returns log-odds of ALL, float64 (…,), of features (…, c)."""
+        """Returns log-odds of ALL, (…,), of features (…, c)."""
         return found @ self.weights + self.offset
 
 
@@ -96,10 +96,10 @@ def logistic(
     strength: float,
     costs: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, float]:
-    """Returns weights, float64 (c,), and offset of a logistic regression on standardised rows.
+    """Returns weights (c,), of the rows' dtype, and offset of a logistic regression on them.
 
     Args:
-        rows: float64 (n, c).
+        rows: float32 or float64 (n, c); they are standardised first.
         labels: (n,) of 0 and 1.
         weight: Of each row, (n,).
         strength: Inverse of the penalty, above 0 (`C` of scikit-learn).
@@ -108,9 +108,8 @@ def logistic(
     """
     scale = StandardScaler().fit(rows)
     rows = scale.transform(rows)
-    half = cholesky(
-        costs(rows, scale.scale_) if costs else np.eye(rows.shape[1], dtype=rows.dtype), lower=True
-    )
+    penalty = costs(rows, scale.scale_) if costs else np.eye(rows.shape[1], dtype=rows.dtype)
+    half = cholesky(penalty, lower=True)
     model = LogisticRegression(C=strength, max_iter=2000, tol=1e-3)
     # With A = half · halfᵀ and u = halfᵀ · w, the penalty on u is the usual one.
     model.fit(solve_triangular(half, rows.T, lower=True).T, labels, sample_weight=weight)
@@ -122,7 +121,7 @@ def between_people(rows: np.ndarray, labels: np.ndarray, people: np.ndarray) -> 
     """Returns the covariance, (c, c), of people's means about the mean of their class.
 
     Args:
-        rows: float64 (n, c).
+        rows: float32 or float64 (n, c).
         labels: (n,) of 0 and 1.
         people: (n,) names.
     """

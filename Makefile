@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 SET ?=
 TORCH ?= torch
 PARALLEL := -n logical --maxprocesses 4 --dist worksteal
+ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: notebooks test test-backends test-browser test-colab lint format lab pictures clean help \
@@ -21,7 +22,7 @@ notebooks: $(VENV)/ready
 	$(BIN)/python notebooks/execute.py $(if $(SET),--set $(SET))
 
 test: $(VENV)/ready lint
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(ONE_THREAD) $(BIN)/python -m pytest $(PARALLEL)
 
 # The same tests of networks, training and prediction on the other two backends of Keras.
 test-backends: $(VENV)/ready-backends
@@ -35,7 +36,7 @@ test-browser: $(VENV)/ready
 
 # All tests with Colab's versions, then the notebooks in a stand-in of Colab with a Drive that fails.
 test-colab: .venv-colab/ready
-	.venv-colab/bin/python -m pytest $(PARALLEL)
+	$(ONE_THREAD) .venv-colab/bin/python -m pytest $(PARALLEL)
 	.venv-colab/bin/python -m pytest -m colab
 
 lint: $(VENV)/ready

@@ -100,7 +100,11 @@ def build(size: int = 320, *, crop: int = 320, weights: str | None = None) -> ke
 
 
 def _seen(sights: dict[str, KerasTensor], backbone: keras.Model) -> dict[Tap, KerasTensor]:
-    """Returns what the backbone makes of each sight at each scale, by tap."""
+    """Returns what the backbone makes of each sight at each scale, by tap.
+
+    The sights go through it as one batch: it then stands in the network, and in what is made of the
+    network to pass on, once a scale.
+    """
     found = {}
     both = layers.Concatenate(axis=0, dtype="float32", name="sights")(list(sights.values()))
     for scale in SCALES:

@@ -55,6 +55,22 @@ def test_the_mean_of_the_evidence_and_the_size_are_the_call(network, cells, lear
     np.testing.assert_allclose(found + learnt.offset, expected, atol=1e-2)
 
 
+def test_it_reads_the_cell_at_half_the_resolution_too(network, cells):
+    half = cells.astype(np.float32).reshape(3, 64, 2, 64, 2, 3).mean((2, 4))
+    maps = network.get_layer("backbone").predict_on_batch(half)
+    found = probe.features(network, cells, progress=False)
+    start = (found.shape[1] - 1) // 2  # the whole resolution comes first
+    inside = (cells > 8).any(axis=-1).astype(np.float32)
+    for level, (share, seen) in enumerate(zip(probe.LEVELS.values(), maps, strict=True)):
+        side, width = 64 // share, seen.shape[-1]
+        tap = probe.TAPS[len(probe.TAPS) // 2 + level]
+        assert (tap.scale, tap.sight, tap.share) == (2, "raw", 2 * share)
+        weight = inside.reshape(3, side, 2 * share, side, 2 * share).mean((2, 4))[..., None]
+        expected = (weight * seen).sum((1, 2)) / weight.sum((1, 2))
+        np.testing.assert_allclose(found[:, start : start + width], expected, rtol=0.05, atol=0.02)
+        start += width
+
+
 def test_the_centred_sight_does_not_see_how_strong_the_stain_is(network, cells):
     dim = (cells * 0.6).round().astype(np.uint8)
     seen = keras.Model(network.input, probe._centred(*network.get_layer("density").output))

@@ -118,8 +118,8 @@ it is and with its stain centred, the mean of each channel a grey of {anna.probe
 these pixels and at half of them. The probe reads the outputs of all {len(recipe["levels"])} blocks,
 each averaged over the cell, and is a logistic regression with C = {recipe["strength"]:g}, classes
 alike, people by the square root of their cells; to go by what differs between
-people of one class costs more (alike = {anna.probe.PEOPLE:g}), and so does what changes when a file is
-compressed (JPEG of quality 60 to 95), blurred (0.5 to 2 pixels) or turned in
+people of one class costs more (alike = {anna.probe.PEOPLE:g}), and so does what
+changes when a file is compressed (JPEG of quality 60 to 95), blurred (0.5 to 2 pixels) or turned in
 hue (up to 6 %; steady = {anna.probe.STEADY:g}). The log-odds by the cell's size alone are added.
 C and the temperature were found on people whom the probes that judged them had not seen; for the
 temperature each person counts alike.

@@ -43,7 +43,8 @@ def find(folder: str | Path) -> Path | None:
     are passed over. What lies on Google Drive is copied to the local disk, once on each machine.
 
     Args:
-        folder: A folder, or an archive; an archive is unpacked beside the arrays, once.
+        folder: A folder, or an archive; an archive is unpacked beside the arrays, once. A fold, or
+            a part of C-NMC, stands for the whole copy around it.
     """
     folder = Path(folder)
     folder = folder.parent if re.fullmatch(_FOLD, folder.name) else folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,34 @@ import numpy as np
 import pandas as pd
 
 from anna import metrics, schemas, tables
+from anna.patience import patiently
+
+_TABLES = ("csv/prepared.csv", "csv/problems.csv")
+_HISTORIES = "models/*/history.csv"
+_SHOWS = {  # what a picture shows, if not what the networks say
+    "class_balance": "csv/problems.csv",
+    "network": "csv/preparation.json",
+    "learning_curves": _HISTORIES,
+}
+
+
+def left(folder: str | Path) -> dict[str, str]:
+    """Returns a hash of each table, history and picture of a run, by path in its output folder.
+
+    A picture older than what it shows is of an earlier run, and is not named.
+    """
+    folder, found = Path(folder), []
+    for path in folder.glob("viz/*.png"):
+        shown = folder.glob(_SHOWS.get(path.stem, "models/*/best.keras"))
+        if all(each.stat().st_mtime <= path.stat().st_mtime for each in shown):
+            found.append(path)
+    found += [path for path in map(folder.joinpath, _TABLES) if path.is_file()]
+    found += folder.glob(_HISTORIES)
+    return {path.relative_to(folder).as_posix(): _digest(path) for path in sorted(found)}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(patiently(path.read_bytes), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -67,9 +96,32 @@ class Finished:
         scored = found["label"].notna() & found["probability"].notna()
         return found[(found["role"] == "test") & scored].reset_index(drop=True)
 
+    def kept(self, name: str) -> Path | None:
+        """Returns a file that `left` names, or None if it is not as it was when the run was tested.
+
+        Args:
+            name: Its path in the output folder.
+        """
+        path, told = self.folder / name, self.results["settings"].get("files", {})
+        return path if path.is_file() and told.get(name) == _digest(path) else None
+
+    def figure(self, name: str) -> Path | None:
+        """Returns a picture of the folder viz, or None if the run has left none of that name."""
+        return self.kept(f"viz/{name}.png")
+
     def table(self, name: str) -> pd.DataFrame | None:
-        """Returns a table of the folder csv, or None if it is not there."""
-        path = self.folder / "csv" / f"{name}.csv"
+        """Returns a table of the folder csv, or None if it is not there.
+
+        Raises:
+            ValueError: It was made anew after the run was tested.
+        """
+        inside = f"csv/{name}.csv"
+        path = self.folder / inside
+        if inside in _TABLES and path.is_file() and not self.kept(inside):
+            raise ValueError(
+                f"{path} must be of the same run as results.json: test again (notebook 4, or "
+                "`anna test`)"
+            )
         return tables.read(path) if path.is_file() else None
 
     def pixel_hashes(self) -> pd.Series | None:

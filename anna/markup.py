@@ -140,9 +140,9 @@ def picture(content: bytes, kind: str, alt: str) -> str:
     return f'<img alt="{told}" loading="lazy" src="data:image/{kind};base64,{data}">'
 
 
-def figure(path: Path, caption: str) -> str:
-    """Returns a PNG file as an HTML figure with its caption; empty if there is no such file."""
-    if not path.is_file():
+def figure(path: Path | None, caption: str) -> str:
+    """Returns a PNG file as an HTML figure with its caption; empty if there is none."""
+    if path is None:
         return ""
     image = picture(patiently(path.read_bytes), "png", caption)
     return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"

@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from anna import baselines, cnmc, images, metrics, report, splits, tables
+from anna import baselines, cnmc, finished, images, metrics, report, splits, tables
 from anna.workspace import Workspace
 
 NETWORKS = ("anna", "anna-2020")
@@ -189,6 +189,7 @@ def report_on(
         "preparation": data.settings,
         "threshold": {name: table.attrs["threshold"] for name, table in scores.items()},
         "runs": runs,
+        "files": finished.left(ws.output),
         "model_file": trained.best(ws, first).relative_to(ws.output).as_posix(),
     }
     about = {

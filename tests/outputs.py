@@ -1,10 +1,12 @@
 """Small output folders as notebook 4 leaves them, of drawn predictions, without any training."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 from tables import predictions
 
-from anna import metrics, plots, report
+from anna import finished, metrics, plots, report
 from anna import tables as disk
 
 PEOPLE = {"train": (5, 4), "valid": (3, 3), "test": (5, 5)}
@@ -26,8 +28,8 @@ def everyone(*, seed=0, skill=1.2, drawn=False):
     return found
 
 
-def write(folder, *, found=None, drawn=False, resamples=200, pictures=True, **settings):
-    """Returns the folder of a run: results.json, model_card.json, tables and two pictures."""
+def write(folder, *, found=None, drawn=False, resamples=200, pictures=("confusion",), **settings):
+    """Returns the folder of a run: results.json, model_card.json, tables, copies of a picture."""
     found = found or {
         "anna": everyone(seed=1, skill=3, drawn=drawn),
         "size alone": everyone(seed=2, skill=0.8, drawn=drawn),
@@ -41,16 +43,18 @@ def write(folder, *, found=None, drawn=False, resamples=200, pictures=True, **se
         "runs": {"anna": {"settings": {"seed": 0, "schedule": "cosine"} | settings}},
         "model_file": "models/anna/best.keras",
     }
-    results = report.results(test, scores, settings=about, data=data)
-    report.write_json(folder / "results.json", results)
-    report.write_json(folder / "model_card.json", report.card_values(results))
     for name, table in found.items():
         disk.write(table, folder / "csv" / f"predictions {name}.csv")
     facts_of(first, folder)
+    judged = {name: (table, 0.4) for name, table in test.items()}
     if pictures:
-        judged = {name: (table, 0.4) for name, table in test.items()}
-        plots.save(plots.confusion(judged), folder / "viz" / "confusion.png")
         plots.save(plots.curves(judged), folder / "viz" / "curves.png")
+    for name in pictures:
+        shutil.copy(folder / "viz" / "curves.png", folder / "viz" / f"{name}.png")
+    about["files"] = finished.left(folder)
+    results = report.results(test, scores, settings=about, data=data)
+    report.write_json(folder / "results.json", results)
+    report.write_json(folder / "model_card.json", report.card_values(results))
     return folder
 
 

@@ -14,14 +14,14 @@ from anna.card import ROWS
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    return outputs.write(tmp_path_factory.mktemp("a") / "first", pictures=False)
+    return outputs.write(tmp_path_factory.mktemp("a") / "first", pictures=())
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory):
     found = {"anna": outputs.everyone(seed=7, skill=0.6)}
     folder = tmp_path_factory.mktemp("b") / "second"
-    return outputs.write(folder, found=found, pictures=False, epochs=3)
+    return outputs.write(folder, found=found, pictures=(), epochs=3)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_two_models_of_one_run_can_be_compared(first):
 def test_the_order_of_rows_does_not_matter(first, second, compared, tmp_path):
     found = anna.tables.read(second / "csv" / "predictions anna.csv")
     mixed = {"anna": found.sample(frac=1, random_state=0)}
-    folder = outputs.write(tmp_path / "second", found=mixed, pictures=False)
+    folder = outputs.write(tmp_path / "second", found=mixed, pictures=())
     again = comparison.of(first, folder, resamples=200)
     for column in ("value", "difference", "difference_low"):
         assert np.allclose(again[column], compared[column], equal_nan=True)
@@ -112,13 +112,13 @@ def test_three_runs(first, second):
 def test_other_people_are_refused(first, tmp_path):
     found = outputs.everyone()
     found["name"] = "other" + found["name"]
-    folder = outputs.write(tmp_path / "other", found={"anna": found}, pictures=False)
+    folder = outputs.write(tmp_path / "other", found={"anna": found}, pictures=())
     with pytest.raises(ValueError, match="tested on the same people"):
         comparison.of(first, folder)
 
 
 def test_drawn_beside_real_is_refused(first, tmp_path):
-    folder = outputs.write(tmp_path / "drawn", drawn=True, pictures=False)
+    folder = outputs.write(tmp_path / "drawn", drawn=True, pictures=())
     with pytest.raises(ValueError, match="drawn and on real"):
         comparison.of(first, folder)
 
@@ -128,13 +128,13 @@ def test_the_same_names_of_other_people_are_refused(first, tmp_path, column):
     found = outputs.everyone()
     place = found.index[found["role"] == "test"][0]
     found.loc[place, column] = "tnobody" if column == "group" else 1 - found.loc[place, "label"]
-    folder = outputs.write(tmp_path / "other", found={"anna": found}, pictures=False)
+    folder = outputs.write(tmp_path / "other", found={"anna": found}, pictures=())
     with pytest.raises(ValueError, match=f"1 cells with another {column} in other"):
         comparison.of(first, folder)
 
 
 def test_the_same_names_of_other_pictures_are_refused(first, tmp_path):
-    folder = outputs.write(tmp_path / "other", pictures=False)
+    folder = outputs.write(tmp_path / "other", pictures=())
     facts = tables.read(folder / "csv" / "facts.csv")
     facts["pixel_hash"] = "other" + facts["pixel_hash"]
     tables.write(facts, folder / "csv" / "facts.csv")
@@ -145,7 +145,7 @@ def test_the_same_names_of_other_pictures_are_refused(first, tmp_path):
 def test_fewer_people_are_compared_with_a_warning(first, tmp_path):
     found = outputs.everyone(seed=7)
     gone = found["group"] == "tH0"
-    folder = outputs.write(tmp_path / "fewer", found={"anna": found[~gone]}, pictures=False)
+    folder = outputs.write(tmp_path / "fewer", found={"anna": found[~gone]}, pictures=())
     with pytest.warns(UserWarning, match=f"first was tested on {gone.sum()} cells more"):
         table = comparison.of(first, folder, resamples=50)
     assert table.attrs["people"] == 9
@@ -155,7 +155,7 @@ def test_fewer_people_are_compared_with_a_warning(first, tmp_path):
 
 
 def test_predictions_of_another_run_are_refused(first, second, tmp_path):
-    folder = outputs.write(tmp_path / "mixed", pictures=False)
+    folder = outputs.write(tmp_path / "mixed", pictures=())
     stray = (second / "csv" / "predictions anna.csv").read_bytes()
     (folder / "csv" / "predictions anna.csv").write_bytes(stray)
     with pytest.raises(ValueError, match=r"predictions anna\.csv must be of the same run"):
@@ -163,7 +163,7 @@ def test_predictions_of_another_run_are_refused(first, second, tmp_path):
 
 
 def test_results_that_do_not_fit_the_schema_are_refused(first, tmp_path):
-    folder = outputs.write(tmp_path / "old", pictures=False)
+    folder = outputs.write(tmp_path / "old", pictures=())
     results = json.loads((folder / "results.json").read_text())
     del results["schema_version"]
     (folder / "results.json").write_text(json.dumps(results))
@@ -185,7 +185,7 @@ def test_misuse_is_told(first, second, tmp_path):
 def test_a_single_person_of_a_class_gives_no_interval(tmp_path):
     found = outputs.everyone()
     alone = found["group"].isin(["tH1", "tH2", "tH3", "tH4"])
-    folder = outputs.write(tmp_path / "one", found={"anna": found[~alone]}, pictures=False)
+    folder = outputs.write(tmp_path / "one", found={"anna": found[~alone]}, pictures=())
     table = comparison.of(folder, folder, resamples=20)
     assert table[["low", "high", "difference_low", "difference_high"]].isna().all(axis=None)
     comparison.write_page(tmp_path / "page.html", table)

@@ -9,7 +9,7 @@ import pytest
 from pages import check_page
 
 import anna
-from anna import metrics, reporting
+from anna import finished, metrics, reporting
 from anna.reporting import checklists
 
 NUMBERS = {
@@ -22,7 +22,7 @@ NUMBERS = {
     ],
 }
 PICTURES = (
-    "class_balance", "network", "learning_curves", "reliability", "people", "evidence",
+    "confusion", "class_balance", "network", "learning_curves", "reliability", "people", "evidence",
     "robustness", "deletion", "published", "label_order",
 )  # fmt: skip
 
@@ -30,12 +30,10 @@ PICTURES = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A run with all that notebook 4 leaves; the pictures are copies of one."""
-    folder = outputs.write(tmp_path_factory.mktemp("run"), drawn=True)
-    for name in PICTURES:
-        shutil.copy(folder / "viz" / "curves.png", folder / "viz" / f"{name}.png")
+    folder = tmp_path_factory.mktemp("run")
     history = pd.DataFrame({"epoch": [1, 2, 3], "val_loss": [0.7, 0.4, 0.5]})
     anna.tables.write(history, folder / "models" / "anna" / "history.csv")
-    return folder
+    return outputs.write(folder, drawn=True, pictures=PICTURES)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +59,7 @@ def rows_of(page, anchor):
 def test_the_report_is_written_beside_the_results(folder, page, tmp_path):
     assert (folder / "report.html").read_text(encoding="utf-8") == page
     assert reporting.write(folder, tmp_path / "other.html") == tmp_path / "other.html"
-    assert len(re.findall("<img ", page)) == len(PICTURES) + 2
+    assert len(re.findall("<img ", page)) == len(PICTURES) + 1  # and the curves
 
 
 def test_every_score_is_that_of_the_results(folder, page):
@@ -97,7 +95,7 @@ def test_differences_are_those_of_the_comparison(folder, page):
 
 @pytest.mark.parametrize("drawn", [True, False])
 def test_drawn_cells_are_said_to_be_drawn_before_all_else(folder, tmp_path, drawn):
-    run = folder if drawn else outputs.write(tmp_path / "run", pictures=False)
+    run = folder if drawn else outputs.write(tmp_path / "run", pictures=())
     words = text_of(check_page(reporting.write(run, tmp_path / "report.html")))
     beginning = words[: words.index("Summary")]
     assert ("Drawn cells, not real." in beginning) == drawn
@@ -125,7 +123,7 @@ def test_each_item_of_a_checklist_is_told_once_with_where_or_why_not(page, name)
 
 
 def test_what_a_run_has_not_left_is_not_met(tmp_path):
-    folder = outputs.write(tmp_path / "bare", pictures=False)
+    folder = outputs.write(tmp_path / "bare", pictures=())
     for name in ("facts", "prepared", "problems"):
         (folder / "csv" / f"{name}.csv").unlink()
     text = check_page(reporting.write(folder))
@@ -148,7 +146,7 @@ def test_a_checklist_counts_its_items(page):
 def test_texts_from_the_run_are_shown_not_obeyed(tmp_path):
     found = {"anna": outputs.everyone(seed=1), "<b>": outputs.everyone(seed=2)}
     nasty = "</td><script>alert(1)</script>"
-    folder = outputs.write(tmp_path / "run", found=found, pictures=False, note=nasty)
+    folder = outputs.write(tmp_path / "run", found=found, pictures=(), note=nasty)
     results = json.loads((folder / "results.json").read_text())
     results["data"]["tested on"] = nasty  # stands in a sentence, the setting in a table
     (folder / "results.json").write_text(json.dumps(results))
@@ -160,7 +158,7 @@ def test_texts_from_the_run_are_shown_not_obeyed(tmp_path):
 def test_a_person_on_two_sides_is_no_report(tmp_path):
     found = outputs.everyone()
     found.loc[found["group"] == "n0", ["group", "subject"]] = "t0"  # taught, and tests
-    folder = outputs.write(tmp_path / "leak", found={"anna": found}, pictures=False)
+    folder = outputs.write(tmp_path / "leak", found={"anna": found}, pictures=())
     with pytest.raises(anna.splits.LeakError, match="t0"):
         reporting.write(folder)
     assert not (folder / "report.html").exists()
@@ -180,8 +178,29 @@ def test_predictions_of_another_run_are_no_report(folder, tmp_path):
 def test_one_class_or_one_person_is_told(tmp_path):
     found = outputs.everyone()
     healthy = (found["role"] == "test") & (found["label"] == 0)
-    folder = outputs.write(tmp_path / "all", found={"anna": found[~healthy]}, pictures=False)
+    folder = outputs.write(tmp_path / "all", found={"anna": found[~healthy]}, pictures=())
     assert "no model can be ranked" in text_of(check_page(reporting.write(folder)))
     alone = found["group"].isin(["tH1", "tH2", "tH3", "tH4"])
-    folder = outputs.write(tmp_path / "one", found={"anna": found[~alone]}, pictures=False)
+    folder = outputs.write(tmp_path / "one", found={"anna": found[~alone]}, pictures=())
     assert "how people differ, nobody can tell" in text_of(check_page(reporting.write(folder)))
+
+
+def test_what_was_made_anew_since_the_test_is_not_shown(folder, tmp_path):
+    mixed = shutil.copytree(folder, tmp_path / "mixed")
+    shutil.copy(mixed / "viz" / "curves.png", mixed / "viz" / "added.png")
+    (mixed / "viz" / "people.png").write_bytes((mixed / "viz" / "people.png").read_bytes() + b" ")
+    (mixed / "models" / "anna" / "history.csv").write_text("epoch,val_loss\n1,0.1\n")
+    text = check_page(reporting.write(mixed))
+    assert len(re.findall("<img ", text)) == len(PICTURES)
+    assert "smallest validation loss" not in text
+    table = anna.tables.read(mixed / "csv" / "prepared.csv")
+    anna.tables.write(table.iloc[1:], mixed / "csv" / "prepared.csv")
+    with pytest.raises(ValueError, match=r"prepared\.csv must be of the same run"):
+        reporting.write(mixed)
+
+
+def test_pictures_older_than_the_network_are_of_another_run(folder, tmp_path):
+    mixed = shutil.copytree(folder, tmp_path / "mixed")
+    (mixed / "models" / "anna" / "best.keras").write_bytes(b"trained now")
+    held = {name for name in finished.left(mixed) if name.startswith("viz/")}
+    assert held == {f"viz/{name}.png" for name in ("class_balance", "network", "learning_curves")}

@@ -9,7 +9,7 @@ from anna import schemas
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return outputs.write(tmp_path_factory.mktemp("run"), pictures=False)
+    return outputs.write(tmp_path_factory.mktemp("run"), pictures=())
 
 
 @pytest.mark.parametrize("name", ["results", "model_card"])

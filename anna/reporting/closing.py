@@ -99,7 +99,7 @@ def _interpretation(run: Finished) -> str:
     ]
     lines.append(
         "How this stands beside other work is shown under [published](#published)."
-        if (run.folder / "viz" / "published.png").is_file()
+        if run.figure("published")
         else "Fairness between groups of people cannot be examined."
     )
     return markup.prose(_bullets(lines))

@@ -144,14 +144,12 @@ def _split(run: Finished, found: pd.DataFrame) -> list[str]:
         markup.part("partitions", "Parts", markup.prose(SPLIT + how)),
         markup.part("disjoint", "What the parts share", markup.prose(disjoint)),
         markup.part("test-size", "Size of the test", markup.prose(size)),
-        markup.figure(
-            run.folder / "viz" / "class_balance.png", "Cells and people in each part of the data"
-        ),
+        markup.figure(run.figure("class_balance"), "Cells and people in each part of the data"),
     ]
 
 
 def _model(run: Finished) -> list[str]:
-    viz, results = run.folder / "viz", run.results
+    results = run.results
     runs = results["settings"].get("runs", {})
     settings = {name: one.get("settings", one) for name, one in runs.items()}
     software = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
@@ -159,7 +157,7 @@ def _model(run: Finished) -> list[str]:
     cuts = [
         {"model": name, "threshold": one["threshold"]} for name, one in results["models"].items()
     ]
-    drawing = markup.figure(viz / "network.png", "The network: U-Net, mask and evidence, call")
+    drawing = markup.figure(run.figure("network"), "The network: U-Net, mask and evidence, call")
     keys = dict.fromkeys(key for one in settings.values() for key in one)
     rows = [
         {"setting": key} | {name: show(one.get(key)) for name, one in settings.items()}
@@ -173,7 +171,7 @@ def _model(run: Finished) -> list[str]:
         markup.part(
             "curves-of-training",
             "Curves of training",
-            markup.figure(viz / "learning_curves.png", "Loss and AUC by epoch"),
+            markup.figure(run.figure("learning_curves"), "Loss and AUC by epoch"),
             _histories(run),
         ),
         markup.part("imbalance", "Imbalance", markup.prose(IMBALANCE)),
@@ -189,8 +187,7 @@ def _model(run: Finished) -> list[str]:
 def _histories(run: Finished) -> str:
     rows = []
     for name in run.results["models"]:
-        path = run.folder / "models" / name / "history.csv"
-        if path.is_file():
+        if path := run.kept(f"models/{name}/history.csv"):
             history = patiently(pd.read_csv, path)
             best = history.loc[history["val_loss"].idxmin()]
             rows.append(

@@ -33,7 +33,7 @@ def sections(run: Finished, found: dict[str, pd.DataFrame]) -> str:
         run: As `anna.finished.read` returns it.
         found: Predictions on all cells by the model's name.
     """
-    viz, main = run.folder / "viz", run.main
+    main = run.main
     return markup.section(
         "results",
         "Results",
@@ -45,21 +45,21 @@ def sections(run: Finished, found: dict[str, pd.DataFrame]) -> str:
         markup.part("differences", f"Differences to {main}", _differences(run, found)),
         markup.part("by-part", "Training people and test people", _by_part(run, found[main])),
         markup.part(
-            "calls", "Calls", _calls(run), markup.figure(viz / "confusion.png", "Truth and call")
+            "calls", "Calls", _calls(run), markup.figure(run.figure("confusion"), "Truth and call")
         ),
         markup.part(
-            "curves", "ROC and precision", markup.figure(viz / "curves.png", "ROC, and precision")
+            "curves", "ROC and precision", markup.figure(run.figure("curves"), "ROC, and precision")
         ),
         markup.part(
             "calibration",
             "Calibration",
-            markup.figure(viz / "reliability.png", "Observed share of ALL by probability"),
+            markup.figure(run.figure("reliability"), "Observed share of ALL by probability"),
             _calibration(run),
         ),
         markup.part(
             "people",
             "Person by person",
-            markup.figure(viz / "people.png", "Each person's cells, and the share called right"),
+            markup.figure(run.figure("people"), "Each person's cells, and the share called right"),
             _people(run),
         ),
         markup.part("failures", "Failures", markup.prose(FAILURES), _worst(run)),
@@ -68,7 +68,6 @@ def sections(run: Finished, found: dict[str, pd.DataFrame]) -> str:
 
 
 def _trust(run: Finished) -> list[str]:
-    viz = run.folder / "viz"
     pictures = {
         "robustness": ("Robustness", "Weighted F1 lost to what changes no diagnosis"),
         "evidence": ("Evidence", "Evidence of the main model on single cells"),
@@ -77,7 +76,7 @@ def _trust(run: Finished) -> list[str]:
         "label_order": ("Labels in the wrong order", "The original's mistake, done again"),
     }
     before = {"evidence": markup.prose(EVIDENCE)}
-    drawn = [(name, title, markup.figure(viz / f"{name}.png", told))
+    drawn = [(name, title, markup.figure(run.figure(name), told))
              for name, (title, told) in pictures.items()]  # fmt: skip
     return [
         markup.part(name.replace("_", "-"), title, before.get(name, ""), image)

@@ -25,22 +25,32 @@ _BAR = "{desc}{percentage:.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining
 class Keeper(keras.callbacks.Callback):
     """Writes `best.keras`, `last.keras` and `history.csv` after each epoch, each of them whole.
 
-    `last.keras` holds weights, optimizer and history, `best.keras` its own validation loss: after a
-    kill at any moment the two still tell the truth about themselves.
+    `last.keras` holds weights, optimizer, history and how many epochs are planned, `best.keras` its
+    own validation loss: after a kill at any moment the two still tell the truth about themselves.
 
     Args:
         folder: Where the files go.
         history: Rows of the epochs before; grows.
         settings: Goes into the files' records.
-        newest: Whether the newest epoch counts as the best, whatever its validation loss.
+        plan: How it is taught. Where its length is fixed, the newest epoch counts as the best,
+            whatever its validation loss.
+        epochs: Of the whole training.
     """
 
-    def __init__(self, folder: Path, history: list[dict], settings: dict, *, newest: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        history: list[dict],
+        settings: dict,
+        *,
+        plan: Recipe,
+        epochs: int,
+    ):
         super().__init__()
-        self.newest = newest
+        self.plan, self.epochs = plan, epochs
         self.folder, self.history, self.settings = folder, history, settings
         best = folder / "best.keras"
-        kept = best.is_file() and not newest
+        kept = best.is_file() and not plan.fixed_length
         self.best = record(best)["val_loss"] if kept else math.inf
         self.broken = None  # the epoch whose loss was no number
         self.average = keras.callbacks.SwapEMAWeights()  # validation too sees the mean weights
@@ -53,12 +63,14 @@ class Keeper(keras.callbacks.Callback):
             self.broken, self.model.stop_training = epoch + 1, True
             return
         self.history.append(row)
-        if self.newest or row["val_loss"] < self.best:
+        if self.plan.fixed_length or row["val_loss"] < self.best:
             self.best = row.get("val_loss", math.inf)
             self.average.on_test_begin()
             save(self.model, self.folder / "best.keras", row | {"settings": self.settings})
             self.average.on_test_end()
-        about = {"history": self.history, "settings": self.settings}
+        ended = len(self.history) >= self.epochs or self.plan.ended(self.history)
+        planned = len(self.history) if ended else self.epochs
+        about = {"history": self.history, "settings": self.settings, "planned": planned}
         save(self.model, self.folder / "last.keras", about)
         table = pd.DataFrame(self.history)
         tables.write(table, self.folder / "history.csv")

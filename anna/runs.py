@@ -31,12 +31,11 @@ def check(folder: str | Path, cells: pd.DataFrame) -> None:
         anna.splits.LeakError: If the run is of another split or of other labels.
         ValueError: If it was stopped before the length that it was planned for.
     """
-    path, best = Path(folder) / "split.csv", Path(folder) / "best.keras"
-    if not (path.is_file() and best.is_file()):
+    folder = Path(folder)
+    if not all((folder / name).is_file() for name in ("split.csv", "best.keras", "last.keras")):
         raise FileNotFoundError(f"No trained network is here; train it first. Missing: {folder}")
-    about = record(best)
-    done, planned = about.get("epoch", 0), about.get("settings", {}).get("epochs", 0)
-    if done < planned:
+    about = record(folder / "last.keras")
+    if (done := len(about["history"])) < (planned := about.get("planned", 0)):
         raise ValueError(
             "Training was stopped before its end: run it again, it goes on. "
             f"Received: {folder} with {done} of {planned} epochs"
@@ -44,7 +43,7 @@ def check(folder: str | Path, cells: pd.DataFrame) -> None:
     columns = ["name", "label", "role"]
     then, now = (
         set(table.loc[table["role"].isin(["train", "valid"]), columns].itertuples(index=False))
-        for table in (tables.read(path), cells)
+        for table in (tables.read(folder / "split.csv"), cells)
     )
     if then != now:
         raise splits.LeakError(

@@ -100,7 +100,7 @@ def fit(
         if not done:
             _begin(model, start)
         if done < epochs and not plan.ended(history):
-            keeper = Keeper(folder, history, settings, newest=plan.fixed_length)
+            keeper = Keeper(folder, history, settings, plan=plan, epochs=epochs)
             _go_on(model, pixels, cells, keeper, plan=plan, epochs=epochs, progress=progress)
         load_weights(model, folder / "best.keras")
         best = record(folder / "best.keras")

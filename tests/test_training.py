@@ -101,7 +101,7 @@ def test_a_finished_run_is_not_done_again(tmp_path, data):
 
 def test_a_worse_epoch_never_overwrites_the_best(tmp_path):
     def keeper(history):
-        one = Keeper(tmp_path, history, {})
+        one = Keeper(tmp_path, history, {}, plan=recipe.Recipe(), epochs=9)
         model = network()
         recipe.Recipe().compile(model, steps=10, epochs=1)
         one.set_model(model)
@@ -192,13 +192,14 @@ def test_a_run_that_was_asked_for_with_less_is_another(tmp_path, data):
     assert (tmp_path / "run.before-1").is_dir()
 
 
-def test_a_run_that_was_stopped_is_not_judged(tmp_path, data):
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_a_run_that_was_stopped_is_not_judged(tmp_path, data, schedule):
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:
                 raise KeyboardInterrupt
 
-    model, plan = network(), {"schedule": "cosine", "epochs": 3}
+    model, plan = network(), {"schedule": schedule, "epochs": 3}
     kept = training.callbacks
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training, "callbacks", lambda *a, **b: [*kept(*a, **b), Stop()])
@@ -303,7 +304,7 @@ def test_cross_validation_tests_each_person_once(tmp_path, data):
 
 
 def test_the_best_of_a_new_run_starts_at_infinity(tmp_path):
-    assert Keeper(tmp_path, [], {}).best == math.inf
+    assert Keeper(tmp_path, [], {}, plan=recipe.Recipe(), epochs=1).best == math.inf
 
 
 def test_a_cosine_needs_no_validation_people_and_keeps_the_end(tmp_path, data):

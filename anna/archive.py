@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
+from anna import kept
 from anna.drive import bring_file, bring_folder, on_drive
 from anna.lock import alone
 from anna.patience import patiently
@@ -65,6 +66,12 @@ def find(folder: str | Path) -> Path | None:
         if unpacked is not None:
             return unpacked
     return nearest
+
+
+def is_drawn(folder: Path) -> bool:
+    """Returns whether a folder lies in a drawn stand-in."""
+    folder = folder.resolve()
+    return any((above / MARKER).is_file() for above in (folder, *folder.parents))
 
 
 def part_of(root: Path, name: str) -> Path:
@@ -120,13 +127,16 @@ def _inside(folder: Path) -> Path | None:
 def _unpack(archive: Path) -> Path:
     """Returns the folder of the archive's C-NMC files, unpacked on the local disk if not there.
 
-    The folder's name holds the archive's size: Kaggle calls every download archive.zip.
+    The folder's name holds a hash of the archive's path, size and time of change: Kaggle calls
+    every download archive.zip, and a corrected label leaves the size as it was.
 
     Raises:
         ValueError: If a member would be written outside of it.
         OSError: If the disk has no room for it.
     """
-    name = f"{archive.stem}_{patiently(archive.stat).st_size}"
+    state = patiently(kept.state, archive.resolve())
+    known = hashlib.blake2b(f"{archive.resolve()} {state}".encode(), digest_size=4).hexdigest()
+    name = f"{archive.stem}_{known}"
     target = Workspace.locate().arrays.parent / "unpacked" / name
     if not target.is_dir():
         with alone(target.with_name(f".{name}.lock"), wait=True):

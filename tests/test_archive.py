@@ -292,3 +292,14 @@ def test_a_zip_of_drawn_cells_stays_drawn(sample_root, tmp_path, own_output):
         for path in sorted(sample_root.rglob("*")):
             target.write(path, path.relative_to(sample_root.parent))
     assert cnmc.index(cnmc.find(zipped))["drawn"].all()
+
+
+def test_a_corrected_archive_of_the_same_name_and_size_is_unpacked_too(copy, tmp_path, own_output):
+    packed, images = tmp_path / "archive.tar", []
+    for number in (0, 1):
+        image = next(copy.rglob("*.bmp"))
+        image.write_bytes(image.read_bytes()[:-1] + bytes([number]))
+        with tarfile.open(packed, "w") as file:
+            file.add(copy, "C-NMC_Leukemia")
+        images.append((archive.find(packed) / image.relative_to(copy)).read_bytes())
+    assert [image[-1] for image in images] == [0, 1]

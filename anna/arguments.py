@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ _WHERE = """
 C-NMC is taken from ANNA_INPUT (else from input/), results go to ANNA_OUTPUT (else to output/).
 Exit codes: 0 all went well, 1 something was found wrong, 2 it failed.
 """
+_RESUMES = ("verify", "prepare", "train")  # stopped, they go on when called again
 _EXAMPLES = {
     None: """examples:
   python -m anna predict folder/ --out calls.csv
@@ -66,8 +68,8 @@ def _data(commands, actions: Mapping[str, Callable]) -> None:
     prepare = _command(
         commands, actions, "prepare", "verify, split people, prepare pixels (notebook 2)"
     )
-    prepare.add_argument("--size", type=int, default=128, help="pixels the networks see (128)")
-    prepare.add_argument("--crop", type=int, default=320, help="pixels kept of a file (320)")
+    prepare.add_argument("--size", type=_size, default=128, help="pixels the networks see (128)")
+    prepare.add_argument("--crop", type=_count, default=320, help="pixels kept of a file (320)")
     prepare.add_argument("--valid", type=float, default=0.2, help="share that validates (0.2)")
     prepare.add_argument("--seed", type=int, default=0, help="of the split")
 
@@ -75,14 +77,14 @@ def _data(commands, actions: Mapping[str, Callable]) -> None:
 def _training(commands, actions: Mapping[str, Callable]) -> None:
     train = _command(commands, actions, "train", "train a network (notebook 3)")
     train.add_argument("--network", choices=anna.steps.NETWORKS, default="anna")
-    train.add_argument("--epochs", type=int, default=18)
-    train.add_argument("--batch-size", type=int, default=32)
-    train.add_argument("--learning-rate", type=float, help="by default the recipe's")
+    train.add_argument("--epochs", type=_count, default=18)
+    train.add_argument("--batch-size", type=_count, default=32)
+    train.add_argument("--learning-rate", type=_above_zero, help="by default the recipe's")
     train.add_argument("--seed", type=int, default=0, help="of weights, order, augmentation")
     train.add_argument("--devices", type=_devices, default=1, help="how many, or all (1)")
     train.add_argument("--fold", type=int, help="train without this fold of people, from 0")
-    train.add_argument("--folds", type=int, default=5, help="how many there are (5)")
-    train.add_argument("--name", help="of these folds, among others (the network's)")
+    train.add_argument("--folds", type=_count, help="with --fold: how many there are (5)")
+    train.add_argument("--name", help="with --fold: of these folds, among others (the network's)")
 
     gather = _command(
         commands, actions, "gather", "score people by the folds that have not seen them"
@@ -138,7 +140,7 @@ def _command(
     told = command.add_mutually_exclusive_group()
     told.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
     told.add_argument("--verbose", action="store_true", help="log all, and show tracebacks")
-    command.set_defaults(do=actions[name])
+    command.set_defaults(do=actions[name], resumes=name in _RESUMES)
     return command
 
 
@@ -149,6 +151,26 @@ def _choose_model(command: argparse.ArgumentParser) -> None:
         "--trained", action="store_true", help="what `anna train` made, with its threshold"
     )
     command.add_argument("--threshold", type=float, help="ALL from here on (0.5)")
+
+
+def _count(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more. Received: {text}")
+    return value
+
+
+def _size(text: str) -> int:
+    if (value := _count(text)) % 16 or value < 32:
+        raise argparse.ArgumentTypeError(
+            f"must be 32 or more, and divisible by 16. Received: {text}"
+        )
+    return value
+
+
+def _above_zero(text: str) -> float:
+    if not 0 < (value := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0. Received: {text}")
+    return value
 
 
 def _devices(text: str) -> int | str:

@@ -47,5 +47,6 @@ def of(
     found["call"] = np.where(found["probability"].isna(), "", called)
     bar = tqdm(found["path"], "measuring cells", unit="file", disable=not progress)
     measured = pd.DataFrame([facts.of_file(path) for path in bar], columns=facts.COLUMNS)
-    found["warning"] = quality.warnings(measured, known).to_numpy()
+    warned = quality.warnings(measured, known, crop=crop or models.crop_of(model))
+    found["warning"] = np.where(found["call"] == "", "", warned)
     return found[["path", "probability", "call", "warning", "problem"]]

@@ -22,7 +22,8 @@ def main(words: list[str] | None = None) -> int:
     try:
         return asked.do(asked)
     except KeyboardInterrupt:
-        parser.exit(130, "anna: stopped; the same command goes on from here\n")
+        ahead = "; the same command goes on from here" if asked.resumes else ""
+        parser.exit(130, f"anna: stopped{ahead}\n")
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         if asked.verbose:
             raise
@@ -69,14 +70,15 @@ def _prepare(asked: argparse.Namespace) -> int:
 def _train(asked: argparse.Namespace) -> int:
     ws = anna.Workspace.locate()
     options = {"epochs": asked.epochs, "batch_size": asked.batch_size, "seed": asked.seed}
-    if asked.learning_rate:
-        options["learning_rate"] = asked.learning_rate
     options |= {"devices": asked.devices, "progress": not asked.quiet}
-    if asked.fold is None:
-        run = anna.steps.train(ws, asked.network, **options)
+    given = {"learning_rate": asked.learning_rate, "folds": asked.folds, "name": asked.name}
+    options |= {key: value for key, value in given.items() if value is not None}
+    if asked.fold is not None:
+        run = anna.rounds.train(ws, asked.fold, network=asked.network, **options)
+    elif {"folds", "name"} & options.keys():
+        raise ValueError("--folds and --name go with --fold, which says which of them to train")
     else:
-        options |= {"folds": asked.folds, "network": asked.network, "name": asked.name}
-        run = anna.rounds.train(ws, asked.fold, **options)
+        run = anna.steps.train(ws, asked.network, **options)
     return _say(
         f"{len(run.history)} epochs, {run.new_epochs} of them now, epoch {run.best_epoch} kept: "
         f"{run.folder / 'best.keras'}"
@@ -107,12 +109,10 @@ def _test(asked: argparse.Namespace) -> int:
 
 
 def _predict(asked: argparse.Namespace) -> int:
-    _require(asked.paths)
+    paths = _images(asked)
     file, threshold, _ = _chosen(asked)
     model, progress = anna.models.load(file), not asked.quiet
-    calls = anna.calls.of(model, asked.paths, threshold=threshold, progress=progress)
-    if calls.empty:
-        raise FileNotFoundError(f"No images there. Received: {', '.join(asked.paths)}")
+    calls = anna.calls.of(model, paths, threshold=threshold, progress=progress)
     anna.tables.write(calls, asked.out)
     if asked.page:
         anna.page.write(asked.page, calls, model, progress=progress)
@@ -126,10 +126,10 @@ def _predict(asked: argparse.Namespace) -> int:
 
 
 def _field(asked: argparse.Namespace) -> int:
-    _require(asked.paths)
+    paths = _images(asked)
     file, threshold, _ = _chosen(asked)
     model, options = anna.models.load(file), {"scale": asked.scale, "progress": not asked.quiet}
-    cells = anna.fields.judge(model, asked.paths, threshold=threshold, **options)
+    cells = anna.fields.judge(model, paths, threshold=threshold, **options)
     anna.tables.write(cells, asked.out)
     if asked.page:
         anna.field_page.write(asked.page, cells, model, **options)
@@ -155,9 +155,27 @@ def _export(asked: argparse.Namespace) -> int:
     return _say(anna.export.file(asked.out, source=file, card=card, threshold=threshold))
 
 
-def _require(paths: list[str]) -> None:
-    if missing := [path for path in paths if not Path(path).exists()]:
-        raise FileNotFoundError(f"No such file or folder. Received: {missing[0]}")
+def _images(asked: argparse.Namespace) -> list[Path]:
+    """Returns the images asked for; raises before any work if there are none, or no place for it.
+
+    Patterns such as `*.bmp` are resolved here, too: not every shell does it.
+    """
+    for path in filter(None, (asked.out, asked.page)):
+        if path.is_dir():
+            raise IsADirectoryError(f"A file's name is needed, not a folder's. Received: {path}")
+    found = []
+    for word in asked.paths:
+        paths = [word] if Path(word).exists() else _matching(Path(word))
+        if not paths:
+            raise FileNotFoundError(f"No such file or folder. Received: {word}")
+        found += paths
+    if not (images := anna.predict.listed(found)):
+        raise FileNotFoundError(f"No images there. Received: {', '.join(asked.paths)}")
+    return images
+
+
+def _matching(pattern: Path) -> list[Path]:
+    return sorted(Path(pattern.anchor).glob(pattern.relative_to(pattern.anchor).as_posix()))
 
 
 def _say(text: object) -> int:

@@ -65,7 +65,7 @@ def index(root: str | Path) -> pd.DataFrame:
 def _training(root: Path) -> list[tuple]:
     rows = []
     base = part_of(root, "training_data")
-    for path in sorted(base.glob("fold_[0-9]*/**/*.bmp")):
+    for path in sorted(base.glob("fold_[0-9]*/**/[!.]*.bmp")):
         fold = int(re.match(r"fold_(\d+)", path.relative_to(base).parts[0])[1])
         label = {"all": 1, "hem": 0}.get(path.parent.name.lower())
         rows.append((str(path), path.name, "train", fold, subject(path.name), label))
@@ -77,7 +77,7 @@ def _prelim(root: Path) -> list[tuple]:
     table = labels(file) if file.is_file() else NONE
     table = table[~table.index.duplicated(keep=False)]
     rows = []
-    for path in sorted(_images(root, PRELIM).glob("*.bmp")):
+    for path in sorted(_images(root, PRELIM).glob("[!.]*.bmp")):
         known = path.name in table.index
         name, label = table.loc[path.name, ["name", "label"]] if known else (path.name, None)
         rows.append((str(path), name, "prelim", None, subject(name), label))
@@ -85,7 +85,7 @@ def _prelim(root: Path) -> list[tuple]:
 
 
 def _final(root: Path) -> list[tuple]:
-    files = sorted(_images(root, FINAL).glob("*.bmp"))
+    files = sorted(_images(root, FINAL).glob("[!.]*.bmp"))
     return [(str(path), path.name, "final", None, None, None) for path in files]
 
 
@@ -199,7 +199,7 @@ def _absent(cells: pd.DataFrame) -> list[tuple]:
     found = []
     files = {_label_file(root): _images(root, PRELIM) for root in _roots(cells)}
     for file, folder in files.items():
-        there = {path.name for path in folder.glob("*.bmp")}
+        there = {path.name for path in folder.glob("[!.]*.bmp")}
         for row in labels(file).reset_index().itertuples() if file.is_file() else ():
             if row.file not in there:
                 detail = f"the CSV names it {row.name}"

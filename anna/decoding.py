@@ -11,10 +11,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 LARGEST = 64_000_000  # pixels; a whole smear field has fewer
 _FORMATS = ("BMP", "DIB", "PNG", "JPEG", "TIFF")  # others would start other programs
 _KEPT = 4_000_000  # bytes of an image, at most, whose memory is kept for the next
+_KIND, _SMALLER = 254, 1  # tag of a TIFF's page, and its bit: the first at a smaller size
 _NOTHING = np.empty(0, np.uint8)
 _threads = threading.local()
 # What an operating system says of a file, not of a disk or a network that fails for a while.
@@ -94,6 +96,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 )
             if image.mode.startswith(("I", "F")):
                 raise ImageError(f"{path}: more than 8 bits a channel. Received: mode {image.mode}")
+            if image.format == "TIFF" and _holds_more(image):
+                raise ImageError(f"{path}: more than one picture; save each as a file of its own")
             yield image
     except (ImageError, MemoryError):
         raise
@@ -101,6 +105,16 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         failed = ImageError(f"{path}: not a readable image. Received: {error}")
         failed.passing = isinstance(error, OSError) and error.errno not in _OF_THE_FILE
         raise failed from error
+
+
+def _holds_more(image: TiffImageFile) -> bool:
+    """Returns whether a TIFF holds another picture than its first, and that at smaller sizes."""
+    more = False
+    for number in range(1, image.n_frames):
+        image.seek(number)
+        more = more or not image.tag_v2.get(_KIND, 0) & _SMALLER
+    image.seek(0)
+    return more
 
 
 def _uncompressed(image: Image.Image) -> np.ndarray | None:

@@ -49,7 +49,7 @@ def write(
         model: That made the calls.
         scale: That they were made with.
         segmenter: That they were made with.
-        evidence: Whether to show each cell's evidence; the model must have maps.
+        evidence: Whether to show each cell's evidence, if the model has maps.
         progress: Whether to show a bar.
     """
     pictures, rows, crops = [], [], []
@@ -78,7 +78,7 @@ def _pictures(model: keras.Model, crops: list[np.ndarray], evidence: bool) -> li
     """Returns each cell and its evidence, as HTML."""
     pixels = fields.resized(model, crops)
     cells = [page.picture(image, "cell") for image in pixels]
-    if not evidence or not cells:
+    if not (cells and evidence and predict.has_maps(model)):
         return [(cell, "") for cell in cells]
     maps = predict.maps(model, pixels)
     each = zip(cells, pixels, maps["mask"], maps["evidence"], strict=True)
@@ -159,7 +159,7 @@ def _page(cells: pd.DataFrame, pictures: list[str], lines: list[str]) -> str:
     keys = ", ".join(f'<b class="key" style="--own:{COLOURS[name]}">{name}</b>' for name in COLOURS)
     fields_seen = cells["path"].nunique()
     body = f"""<h1>ANNa: {fields_seen:,} {"field" if fields_seen == 1 else "fields"},
-{cells["cell"].notna().sum():,} nucleated cells</h1>
+{cells["cell"].notna().sum():,} nucleated cells</h1>{page.stand_in(cells)}
 <p><strong>For research and teaching. Not for diagnosis.</strong></p>
 {_summary(cells)}
 <p>The interval knows of chance alone, not of wrong calls. Boxes: {keys}, grey and dashed: not

@@ -57,7 +57,7 @@ def judge(
         progress: Whether to show a bar.
 
     Raises:
-        ValueError: If the threshold is not in 0..1, or the scale not positive.
+        ValueError: If the threshold is not in 0..1, or the scale not within `anna.smear.SCALES`.
     """
     require_fraction("threshold", threshold)
     smear.require_scale(scale)
@@ -109,7 +109,7 @@ def of_image(
     table["probability"] = table["probability"].mask(edge)
     table["problem"] = np.where(edge, EDGE, None)
     table["call"] = np.where(table["probability"] >= threshold, *reversed(CLASSES))
-    table["warning"] = _warnings(image, labels, scale, known)
+    table["warning"] = _warnings(image, labels, scale, known=known, crop=crop_of(model))
     table.loc[edge, ["call", "warning"]] = ""
     return table, labels
 
@@ -147,11 +147,13 @@ def _border(labels: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
 
 
-def _warnings(image: np.ndarray, labels: np.ndarray, scale: float, known) -> list[str]:
+def _warnings(
+    image: np.ndarray, labels: np.ndarray, scale: float, *, known: Mapping, crop: int
+) -> list[str]:
     whole = cutouts(image, labels, scale=scale, side=450)
     rows = [facts.measure(one) | {"width": len(one), "height": len(one)} for one in whole]
     columns = [*facts.MEASURES, "width", "height"]
-    return quality.warnings(pd.DataFrame(rows, columns=columns), known).tolist()
+    return quality.warnings(pd.DataFrame(rows, columns=columns), known, crop=crop).tolist()
 
 
 def evidence(

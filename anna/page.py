@@ -14,6 +14,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from anna import images, markup, predict
+from anna.archive import is_drawn
+from anna.card import DRAWN
 from anna.checks import CLASSES
 from anna.models import crop_of
 from anna.report import write_text
@@ -59,13 +61,14 @@ def write(
 
     Args:
         path: Where the page goes.
-        calls: As `anna.calls.of` returns them. The first `MOST` by probability get a row.
-        model: That made the calls, with maps.
+        calls: As `anna.calls.of` returns them. The first `MOST` by probability get a row, and
+            before them whatever could not be judged.
+        model: That made the calls; one without maps leaves the evidence out.
         crop: As in `anna.predict.files`.
         progress: Whether to show a bar.
     """
-    ordered = calls.sort_values("probability", ascending=False, kind="stable")
-    rows = ordered.head(MOST).to_dict("records")
+    ordered = calls.sort_values("probability", ascending=False, kind="stable", na_position="first")
+    rows = ordered.head(MOST + int(calls["probability"].isna().sum())).to_dict("records")
     crop = crop or crop_of(model)
     bar = tqdm(rows, "drawing evidence", unit="cell", disable=not progress)
     lines = [_row(row, *_pictures(model, row, crop)) for row in bar]
@@ -98,9 +101,17 @@ def _pictures(model: keras.Model, row: dict, crop: int) -> tuple[str, str]:
     if pd.isna(row["probability"]):
         return "", ""
     image = images.read(row["path"], model.input_shape[1], crop=crop)
+    if not predict.has_maps(model):
+        return picture(image, "cell"), ""
     maps = predict.maps(model, image[None])
     seen = overlay(image, maps["mask"][0], maps["evidence"][0])
     return picture(image, "cell"), picture(seen, "evidence")
+
+
+def stand_in(calls: pd.DataFrame) -> str:
+    """Returns a notice as HTML where files are of a drawn stand-in; else nothing."""
+    drawn = any(map(is_drawn, calls["path"].map(lambda path: Path(path).parent).unique()))
+    return f'\n<p class="notice"><strong>{DRAWN}.</strong></p>' if drawn else ""
 
 
 def picture(image: np.ndarray, name: str) -> str:
@@ -133,8 +144,8 @@ def _page(calls: pd.DataFrame, lines: list[str]) -> str:
     told = ", ".join(f"{counts.get(name, 0):,} called {name}" for name in reversed(CLASSES))
     warned = f"{(calls['warning'] != '').sum():,} with a warning"
     left = len(calls) - len(lines)
-    more = f" The {left:,} least likely are left out here." if left else ""
-    body = f"""<h1>ANNa: {len(calls):,} cells</h1>
+    more = f" Of those judged, the {left:,} least likely ALL are left out here." if left else ""
+    body = f"""<h1>ANNa: {len(calls):,} cells</h1>{stand_in(calls)}
 <p>{told}, {calls["problem"].notna().sum():,} not judged, {warned}.{more}
 Evidence: red speaks for ALL, blue against it. A click on a column's head sorts by it.</p>
 <p><strong>For research and teaching. Not for diagnosis.</strong></p>

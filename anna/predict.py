@@ -115,14 +115,19 @@ def _maps(model: keras.Model, pixels: np.ndarray, batch_size: int | None) -> dic
     return {name: np.concatenate([np.asarray(p[name]) for p in parts])[..., 0] for name in _MAPS}
 
 
+def has_maps(model: keras.Model) -> bool:
+    """Returns whether `maps` can tell what is behind the model's calls."""
+    members = [layer for layer in model.layers if layer.name.startswith("member")] or [model]
+    return all(set(_MAPS) <= {layer.name for layer in member.layers} for member in members)
+
+
 @lru_cache(maxsize=8)
 def _mapper(model: keras.Model) -> keras.Model:
     """Returns the network up to its maps, kept: each new one is traced anew, for a second or two.
 
     It shares the layers of the model, so it goes by the weights that they have when it is asked.
     """
-    names = {layer.name for layer in model.layers}
-    if not set(_MAPS) <= names:
+    if not has_maps(model):
         raise ValueError(f"The model gives no maps. Received: {model.name}")
     return keras.Model(model.input, {name: model.get_layer(name).output for name in _MAPS})
 
@@ -165,17 +170,20 @@ def files(
 
 
 def listed(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
-    """Returns the files, and of each folder all images below it, sorted."""
+    """Returns the files, and of each folder all images below it, sorted; each file once."""
     if isinstance(paths, str | os.PathLike):  # not a list of letters
         paths = [paths]
-    return [file for path in paths for file in _listed(Path(path))]
+    found = {}
+    for file in (file for path in paths for file in _listed(Path(path))):
+        found.setdefault(os.path.realpath(file), file)
+    return list(found.values())
 
 
 def _listed(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         return iter([path])
-    below = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
-    return iter(p for p in below if not p.is_dir())
+    below = sorted(p for p in path.rglob("[!.]*") if p.suffix.lower() in ENDINGS)
+    return iter(p for p in below if not p.is_dir())  # hidden ones are of macOS, no images
 
 
 def _judge(model: keras.Model, waiting: list, batch_size: int) -> None:

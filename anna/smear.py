@@ -16,6 +16,7 @@ from anna.parting import REACH, SHRINK, disc, filled, parted
 
 BAND = 5  # pixels of C-NMC to both sides of a rough outline, where the true one is looked for
 WHITE = 235  # of a background, as a network sees it
+SCALES = (0.05, 10)  # a lymphocyte is thousands of pixels wide below, under 20 above
 # Optical densities: of red plus half of green, and in red.
 NUCLEUS = 0.8  # the least darkness of a nucleus
 PILE = 1.6  # the most of red cells one over another
@@ -39,7 +40,7 @@ def find(
             thresholds alone if None.
 
     Raises:
-        ValueError: If the scale is not positive, or the image has no three channels of bytes.
+        ValueError: If the scale is beyond `SCALES`, or the image has no three channels of bytes.
     """
     require_scale(scale)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -54,9 +55,12 @@ def find(
 
 
 def require_scale(scale: float) -> None:
-    """Raises ValueError, naming the value, unless it is above 0."""
-    if not scale > 0:
-        raise ValueError(f"The scale must be above 0. Received: scale={scale}")
+    """Raises ValueError, naming the value and saying what it means, unless it is in `SCALES`."""
+    if not SCALES[0] <= scale <= SCALES[1]:
+        raise ValueError(
+            f"The scale must be from {SCALES[0]} to {SCALES[1]}: the width of a healthy "
+            f"lymphocyte in C-NMC, 187 pixels, over its width here. Received: scale={scale}"
+        )
 
 
 def density(image: np.ndarray) -> np.ndarray:

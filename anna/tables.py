@@ -35,8 +35,11 @@ def typed(data: pd.DataFrame | pd.Series, types: str | dict[str, str]) -> pd.Dat
 
 
 def write(table: pd.DataFrame, path: str | os.PathLike) -> Path:
-    """Returns `path`, a CSV of the table without its index, written whole."""
-    return write_whole(Path(path), partial(table.to_csv, index=False))
+    r"""Returns `path`, a CSV of the table without its index, written whole.
+
+    What of a file's name is no UTF-8 is written as `\x` and its number.
+    """
+    return write_whole(Path(path), partial(table.to_csv, index=False, errors="backslashreplace"))
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import os
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -75,8 +77,9 @@ def test_the_likeliest_come_first(model, folder, tmp_path, monkeypatch):
     first = calls.sort_values("probability").dropna(subset="probability").iloc[-1]
     text = anna.page.write(tmp_path / "page.html", calls, model, progress=False).read_text()
     assert f"{first['probability']:.1%}" in text
-    assert text.count("<tr>") == 2
-    assert "2 least likely are left out" in text
+    assert text.count("<tr>") == 3  # the head, one cell, and the file that is none
+    assert "not a readable image" in text
+    assert "the 1 least likely ALL are left out" in text
 
 
 def test_the_overlay_is_red_for_all_blue_for_hem_and_grey_outside():
@@ -112,3 +115,48 @@ def test_a_file_that_could_not_be_judged_is_exit_code_1(model, folder, tmp_path)
     options = ["--model", str(tmp_path / "m.keras"), "--out", str(out), "--quiet"]
     assert main(["predict", str(folder), *options]) == 1
     assert len(pd.read_csv(out)) == 3
+
+
+def test_a_page_of_drawn_cells_says_so(model, folder, tmp_path, sample_root):
+    options = {"known": KNOWN, "progress": False}
+    drawn = next(sample_root.rglob("*.bmp"))
+    for path, says in ((folder / "a.png", False), (drawn, True)):
+        calls = anna.calls.of(model, [path], **options)
+        text = anna.page.write(tmp_path / "page.html", calls, model, progress=False).read_text()
+        assert (anna.card.DRAWN in text) == says
+
+
+def test_a_network_without_maps_has_a_page_without_evidence(folder, tmp_path):
+    model = anna.models.build("anna-2020", size=32, crop=64, seed=0)
+    calls = anna.calls.of(model, [folder / "a.png"], known=KNOWN, progress=False)
+    text = anna.page.write(tmp_path / "page.html", calls, model, progress=False).read_text()
+    assert text.count("<img ") == 1
+
+
+def test_a_file_named_twice_is_judged_once(model, folder):
+    found = anna.calls.of(model, [folder / "a.png", folder], known=KNOWN, progress=False)
+    assert [name.rsplit("/")[-1] for name in found["path"]] == ["a.png", "<b>.bmp", "c.bmp"]
+
+
+def test_hidden_files_of_a_folder_are_no_images(model, folder):
+    (folder / "._a.png").write_bytes(b"as macOS leaves it")
+    found = anna.calls.of(model, [folder], known=KNOWN, progress=False)
+    assert len(found) == 3
+
+
+def test_a_name_that_is_no_utf_8_is_written_readably(model, folder, tmp_path):
+    shutil.copy(folder / "a.png", os.fsencode(folder) + b"/caf\xe9.png")
+    calls = anna.calls.of(model, [folder], known=KNOWN, progress=False)
+    anna.tables.write(calls, tmp_path / "calls.csv")
+    assert r"caf\udce9.png" in (tmp_path / "calls.csv").read_text(encoding="utf-8")
+    text = anna.page.write(tmp_path / "page.html", calls, model, progress=False).read_text()
+    assert r"caf\udce9.png" in text
+
+
+def test_patterns_are_resolved(model, folder, tmp_path, monkeypatch):
+    anna.models.save(model, tmp_path / "m.keras")
+    monkeypatch.chdir(folder)
+    options = ["--model", str(tmp_path / "m.keras"), "--quiet"]
+    for words in (["*.png"], [f"{folder}/*.png"]):
+        assert main(["predict", *words, *options]) == 0
+        assert len(pd.read_csv("calls.csv")) == 1

@@ -85,6 +85,10 @@ def test_the_whole_way(folder, capsys):
         (["predict", "a.bmp", "--quiet"], "Received: a.bmp"),
         (["verify", "nowhere"], "No C-NMC below that folder"),
         (["field", "a.png", "--quiet"], "a.png"),
+        (["field", "in", "--quiet"], "No images there. Received: in"),
+        (["predict", "in", "--out", "in"], "A file's name is needed, not a folder's. Received: in"),
+        (["train", "--name", "slow"], "--folds and --name go with --fold"),
+        (["train", "--folds", "3"], "--folds and --name go with --fold"),
         (["compare", "nowhere", "elsewhere"], "nowhere"),
         (["report"], "results.json"),
         (["export", "x.h5", "--quiet"], "Received: x.h5"),
@@ -104,7 +108,17 @@ def test_what_cannot_be_done_is_exit_code_2(words, said, tmp_path, monkeypatch, 
     assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("words", [[], ["fly"], ["train", "--epochs", "many"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["fly"],
+        ["train", "--epochs", "many"],
+        ["train", "--batch-size", "0"],
+        ["train", "--learning-rate", "0"],
+        ["prepare", "--size", "100"],
+    ],
+)
 def test_wrong_usage_is_exit_code_2(words, capsys):
     with pytest.raises(SystemExit) as left:
         main(words)
@@ -129,3 +143,15 @@ def test_python_m_anna_lists_the_commands():
     )
     assert all(command in done.stdout for command in COMMANDS)
     assert "examples:" in done.stdout
+
+
+@pytest.mark.parametrize(("words", "goes_on"), [(["train"], True), (["report"], False)])
+def test_stopped_by_hand_it_says_whether_it_goes_on(words, goes_on, monkeypatch, capsys):
+    def stopped():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(anna.Workspace, "locate", stopped)
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 130
+    assert ("goes on from here" in capsys.readouterr().err) == goes_on

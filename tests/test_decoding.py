@@ -105,3 +105,14 @@ def test_a_bomb_is_refused(tmp_path):
     (tmp_path / "bomb.bmp").write_bytes(content)
     with pytest.raises(decoding.ImageError, match=r"bomb\.bmp"):
         decoding.decode(tmp_path / "bomb.bmp")
+
+
+def test_a_tiff_of_several_pictures_is_refused_and_one_with_its_small_copies_is_not(tmp_path):
+    pictures = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
+    options = {"save_all": True, "append_images": pictures[1:]}
+    pictures[0].save(tmp_path / "two.tif", **options)
+    with pytest.raises(decoding.ImageError, match=r"two\.tif: more than one picture"):
+        decoding.decode(tmp_path / "two.tif")
+    pictures[1].encoderinfo = {"tiffinfo": {254: 1}}
+    pictures[0].save(tmp_path / "pyramid.tif", **options)
+    assert decoding.decode(tmp_path / "pyramid.tif")[0, 0].tolist() == [255, 0, 0]

@@ -96,6 +96,12 @@ def test_cells_are_found_at_another_magnification(made):
     assert detection.scores([half.labels], [smear.find(half.pixels)])["f1"] < 0.5
 
 
+@pytest.mark.parametrize("scale", [0, -1, 100, np.inf, np.nan])
+def test_a_scale_that_cannot_be_is_refused_with_what_it_means(made, scale):
+    with pytest.raises(ValueError, match=r"187 pixels, over its width here. Received: scale="):
+        smear.find(made[0].pixels, scale=scale)
+
+
 def test_red_cells_alone_are_no_cells():
     for seed in range(3):
         field = drawn.draw(seed, **SMALL | {"cells": 0, "red_cells": 0.5})

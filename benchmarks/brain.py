@@ -44,6 +44,7 @@ VARIANTS = {  # what differs from the recipe: of the network, of the teaching
     "without label smoothing": ({}, {"smoothing": 0.0}),
     "without weight decay": ({}, {"weight_decay": 0.0}),
     "at 96 pixels": ({"size": 96}, {}),
+    "18 epochs": ({}, {"epochs": 18}),
     "from photographs": (PHOTOGRAPHS, {"epochs": 3}),
     "from photographs, without centring": (PHOTOGRAPHS | {"centred": False}, {"epochs": 3}),
     "anna-2020": (

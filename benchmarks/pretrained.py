@@ -140,13 +140,15 @@ So read a call with care. People of whom fewer than half the cells were judged r
 
 - {people[0]} healthy people taught it. Whether another looks like one of them is luck.
 - It reads colour and fine grain. It was taught to bear some blur, compression and turn of hue, and
-  was tested on these, on brightness and on rotation (`benchmarks/README.md`), on nothing else.
+  was tested on amounts within these, on brightness and on rotation (`benchmarks/README.md`), on nothing else.
   Whether that colour is the disease's or the laboratory's cannot be told from one collection.
 - One collection, one stain, one way of cutting cells out: each cell centred on black, at C-NMC's
   magnification, the central {recipe["crop"]} pixels of a 450-pixel image.
 - No age, sex or origin of the people is known, so fairness cannot be examined.
-- Of a person unlike those who taught it, the probabilities are too sure: see the expected
-  calibration error. They suppose that ALL and HEM are equally likely.
+- On people it has not seen, its probabilities are off by the expected calibration error above, on
+  average. They are made as if half of all cells were ALL; in these people two thirds are, in yours
+  it is another share, and nothing corrects for it.
+- Do not test it on the people named above: it has learnt from them.
 - Resolutions, levels, sights, the weight of size, both penalties and the kind of calibration were
   chosen with the scores of these people in sight; this flatters the scores.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 DRAWN = "Drawn cells, not real"
+CREDIT = "C-NMC 2019, doi 10.7937/tcia.2019.dc64i46r, CC BY 3.0"
 SOURCE = (
     "C-NMC 2019 (Gupta A., Gupta R., The Cancer Imaging Archive, 2019, "
     "doi 10.7937/tcia.2019.dc64i46r, licence CC BY 3.0): single white blood cells cut out on "

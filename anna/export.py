@@ -18,7 +18,7 @@ import numpy as np
 
 from anna import exported, front, images, models, report
 from anna.backend import require_tensorflow, silence
-from anna.card import INTENDED
+from anna.card import CREDIT, DRAWN, INTENDED
 from anna.checks import CLASSES, require_fraction
 from anna.exported import RECORD, needed
 from anna.sample import drawing
@@ -97,6 +97,8 @@ def file(
     card = Path(card or source.with_suffix(".md"))
     if card.is_file():
         about["card"] = card.read_text(encoding="utf-8")
+    if "drawn" in (settings := about.get("settings", {})):  # a run of `anna.training`
+        about["data"] = DRAWN if settings["drawn"] else CREDIT
     return write(model, path, about=about, threshold=threshold)
 
 

@@ -41,7 +41,7 @@ def main() -> None:
     alone = probe_tables.one_by_one(seen, cells, chosen)
     people = anna.metrics.by_subject(found, 0.5)
     record = {
-        "data": "C-NMC 2019, doi 10.7937/tcia.2019.dc64i46r, CC BY 3.0",
+        "data": anna.card.CREDIT,
         "backbone": "EfficientNet-Lite0 (ImageNet), ML Illustrated 2020, Apache License 2.0",
         "people": sorted(cells["group"].unique()),
         "cells": len(cells),

@@ -47,6 +47,7 @@ def test_the_whole_way(folder, capsys):
     assert main(["export", str(out), "--trained", "--quiet"]) == 0
     record = anna.exported.record(out)
     assert float(record["threshold"]) == threshold
+    assert "Data: Drawn cells, not real." in record["licence"]
     assert record["card"] == (output / "model_card.md").read_text()
 
     cells = anna.tables.read(output / "csv" / "prepared.csv").query("role == 'test'")

@@ -140,7 +140,7 @@ So read a call with care. People of whom fewer than half the cells were judged r
 
 - {people[0]} healthy people taught it. Whether another looks like one of them is luck.
 - It reads colour and fine grain. It was taught to bear some blur, compression and turn of hue, and
-  was tested on amounts within these, on brightness and on rotation (`benchmarks/README.md`), on nothing else.
+  was tested on amounts within these, on brightness and on rotation (`benchmarks/README.md`).
   Whether that colour is the disease's or the laboratory's cannot be told from one collection.
 - One collection, one stain, one way of cutting cells out: each cell centred on black, at C-NMC's
   magnification, the central {recipe["crop"]} pixels of a 450-pixel image.

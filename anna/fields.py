@@ -105,7 +105,7 @@ def of_image(
     table.insert(0, "cell", np.arange(1, len(crops) + 1))
     table["area"] = np.bincount(labels.ravel(), minlength=len(crops) + 1)[1:]
     table["probability"] = probabilities(model, crops)
-    edge = np.isin(table["cell"], _border(labels))
+    edge = np.isin(table["cell"], _border(labels, smear.unlit(image, scale=scale)))
     table["probability"] = table["probability"].mask(edge)
     table["problem"] = np.where(edge, EDGE, None)
     table["call"] = np.where(table["probability"] >= threshold, *reversed(CLASSES))
@@ -142,9 +142,11 @@ def resized(model: keras.Model, crops: np.ndarray) -> np.ndarray:
     return np.stack([resize(one, size) for one in crops]) if len(crops) else crops
 
 
-def _border(labels: np.ndarray) -> np.ndarray:
-    """Returns the numbers of the cells at the edge."""
-    return np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+def _border(labels: np.ndarray, unlit: np.ndarray) -> np.ndarray:
+    """Returns the numbers of the cells at the edge of the image, or at the dark around a field."""
+    sides = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    beside = cv2.dilate(unlit.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return np.unique(np.concatenate([*sides, labels[beside]]))
 
 
 def _warnings(

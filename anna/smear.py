@@ -15,6 +15,7 @@ from anna import images
 from anna.parting import REACH, SHRINK, disc, filled, parted
 
 BAND = 5  # pixels of C-NMC to both sides of a rough outline, where the true one is looked for
+RIM = 24  # pixels of C-NMC that the dark around a round field is taken to reach further
 WHITE = 235  # of a background, as a network sees it
 SCALES = (0.05, 10)  # a lymphocyte is thousands of pixels wide below, under 20 above
 # Optical densities: of red plus half of green, and in red.
@@ -22,6 +23,8 @@ NUCLEUS = 0.8  # the least darkness of a nucleus
 PILE = 1.6  # the most of red cells one over another
 STAINED = 0.2  # of anything but background
 PALE = 0.1  # the least density in red of cytoplasm
+BLACK = 1.6  # the least in every channel of what no light reaches
+NEUTRAL = 0.7  # the least of a grey's lightest channel for its darkest; stains have more colour
 BLUE = 0.5  # the least density in red for that in green of cytoplasm; less is a red cell
 
 
@@ -45,13 +48,44 @@ def find(
     require_scale(scale)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"An RGB image of bytes is needed. Received: {image.dtype} {image.shape}")
-    size = [max(round(side * scale / SHRINK), 1) for side in image.shape[1::-1]]
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small = _shrunk(image, scale)
+    small[(dark := _unlit(small))] = _background(small)
     if segmenter is None:
         labels = parted(thresholds(small), darkness(small) > STAINED)
     else:
         labels = parted(by_network(segmenter, small))
-    return _numbered(_refined(image, _enlarged(labels, image.shape[:2]), BAND / scale))
+    labels = _enlarged(np.where(dark, 0, labels), image.shape[:2])
+    return _numbered(_refined(image, labels, BAND / scale))
+
+
+def unlit(image: np.ndarray, *, scale: float = 1.0) -> np.ndarray:
+    """Returns what lies beyond the microscope's round field, bool (height, width).
+
+    That is what is black or grey, without a colour, from a side of the image on: as of a picture
+    taken through an eyepiece.
+
+    Args:
+        image: As in `find`.
+        scale: As in `find`.
+    """
+    dark = np.uint8(_unlit(_shrunk(image, scale)))
+    return cv2.resize(dark, image.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+
+
+def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
+    size = [max(round(side * scale / SHRINK), 1) for side in image.shape[1::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _unlit(small: np.ndarray) -> np.ndarray:
+    """Returns what `unlit` does, of an image shrunk by `SHRINK`."""
+    least, most = (each(density(small), axis=-1) for each in (np.min, np.max))
+    grey = np.uint8((most > PALE) & (least > NEUTRAL * most))
+    _, parts = cv2.connectedComponents(grey)
+    black = np.unique(parts[least > BLACK])
+    sides = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    found = np.isin(parts, np.setdiff1d(np.intersect1d(sides, black), 0))
+    return cv2.dilate(np.uint8(found), disc(RIM / SHRINK)) > 0
 
 
 def require_scale(scale: float) -> None:

@@ -102,6 +102,27 @@ def test_a_scale_that_cannot_be_is_refused_with_what_it_means(made, scale):
         smear.find(made[0].pixels, scale=scale)
 
 
+@pytest.mark.parametrize("soft", [1, 40])
+def test_a_picture_through_an_eyepiece(made, found, model, soft):
+    field, away = made[0], np.hypot(*np.ogrid[-320:320, -400:400])
+    lit = np.clip((330 - away) / soft + 0.5, 0, 1)[..., None]
+    image = np.uint8(field.pixels * lit + 6 * (1 - lit))
+    labels = smear.find(image)
+    whole = [k for k in range(1, found[0].max() + 1) if away[found[0] == k].max() < 290]
+    assert len(whole) > 1
+    for cell in whole:
+        own = found[0] == cell
+        assert np.mean((labels > 0)[own]) > 0.95
+        assert len(np.unique(labels[own & (labels > 0)])) == 1
+    assert not (labels > 0)[away > 340].any()
+    unlit = smear.unlit(image)
+    assert unlit[away > 345].all()
+    assert not unlit[away < 270].any()
+    table, _ = fields.of_image(model, image, known=KNOWN)
+    cut = [labels[away > 290 - soft].tolist().count(k) > 20 for k in table["cell"]]
+    assert (table["problem"] == fields.EDGE).tolist() == cut
+
+
 def test_red_cells_alone_are_no_cells():
     for seed in range(3):
         field = drawn.draw(seed, **SMALL | {"cells": 0, "red_cells": 0.5})

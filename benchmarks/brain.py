@@ -53,7 +53,10 @@ VARIANTS = {  # what differs from the recipe: of the network, of the teaching
     ),
 }
 FROM_PHOTOGRAPHS = [name for name, (network, _) in VARIANTS.items() if "encoder" in network]
-INGREDIENTS = [name for name in VARIANTS if name not in ("anna-2020", *FROM_PHOTOGRAPHS)]
+LENGTHS = ["anna", "18 epochs"]
+INGREDIENTS = [
+    name for name in VARIANTS if name not in ("anna-2020", "18 epochs", *FROM_PHOTOGRAPHS)
+]
 log = logging.getLogger(__name__)
 
 
@@ -86,9 +89,9 @@ def main() -> None:
 
 def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields the tables by name, those of the whole protocol only when all of it is trained."""
-    started = brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])
-    if len(started):
-        yield "photographs", started
+    for name, variants in (("photographs", FROM_PHOTOGRAPHS), ("epochs", LENGTHS)):
+        if len(table := brain_tables.single(cells, judged, variants, SEEDS[0])):
+            yield name, table
     if missing := [job for job in jobs() if job.variant == "anna" and not judged(*job).is_file()]:
         log.warning("%d networks of the protocol are missing: no other table.", len(missing))
         return

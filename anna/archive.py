@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
-from anna import kept
 from anna.drive import bring_file, bring_folder, on_drive
 from anna.lock import alone
 from anna.patience import patiently
@@ -58,13 +57,13 @@ def find(folder: str | Path) -> Path | None:
             log.warning("passed over, not a whole zip (was its download cut off?): %s", archive)
             continue
         try:
-            unpacked = _inside(_unpack(archive))
+            found = _inside(_unpack(archive))
         except _DAMAGE as error:
             told = "passed over, damaged (was its download cut off?): %s. Received: %s"
             log.warning(told, archive, error)
             continue
-        if unpacked is not None:
-            return unpacked
+        if found is not None:
+            return found
     return nearest
 
 
@@ -124,26 +123,32 @@ def _inside(folder: Path) -> Path | None:
     return drawn[0] if drawn else None
 
 
+def unpacked(archive: Path) -> Path:
+    """Returns the folder that an archive is unpacked into, on the local disk.
+
+    Its name holds a hash of the archive's path, size and time of change: Kaggle calls every
+    download archive.zip, and a corrected label leaves the size as it was.
+    """
+    state = patiently(archive.stat)
+    about = f"{archive.resolve()} {state.st_size} {state.st_mtime_ns}"
+    known = hashlib.blake2b(about.encode(), digest_size=4).hexdigest()
+    return Workspace.locate().arrays.parent / "unpacked" / f"{archive.stem}_{known}"
+
+
 def _unpack(archive: Path) -> Path:
     """Returns the folder of the archive's C-NMC files, unpacked on the local disk if not there.
-
-    The folder's name holds a hash of the archive's path, size and time of change: Kaggle calls
-    every download archive.zip, and a corrected label leaves the size as it was.
 
     Raises:
         ValueError: If a member would be written outside of it.
         OSError: If the disk has no room for it.
     """
-    state = patiently(kept.state, archive.resolve())
-    known = hashlib.blake2b(f"{archive.resolve()} {state}".encode(), digest_size=4).hexdigest()
-    name = f"{archive.stem}_{known}"
-    target = Workspace.locate().arrays.parent / "unpacked" / name
+    target = unpacked(archive)
     if not target.is_dir():
-        with alone(target.with_name(f".{name}.lock"), wait=True):
+        with alone(target.with_name(f".{target.name}.lock"), wait=True):
             if not target.is_dir():
-                part = target.with_name(f"{name}.part")
+                part = target.with_name(f"{target.name}.part")
                 if on_drive(archive):
-                    copy = bring_file(archive, target.with_name(f"{name}_{archive.name}"))
+                    copy = bring_file(archive, target.with_name(f"{target.name}_{archive.name}"))
                     _extract(copy, part)
                     copy.unlink()
                 else:

@@ -109,8 +109,8 @@ def read_json(path: Path | str) -> dict:
 
 def write_text(path: Path | str, text: str) -> Path:
     """Returns the path of the UTF-8 text file written, whole or not at all."""
-    content = text.encode(errors="backslashreplace")  # of a file's name that is no UTF-8
-    return write_whole(Path(path), lambda part: part.write_bytes(content))
+    options = {"encoding": "utf-8", "errors": "backslashreplace"}  # names of files may be no UTF-8
+    return write_whole(Path(path), lambda part: part.write_text(text, **options))
 
 
 def plain(value: object) -> object:

@@ -90,12 +90,12 @@ def test_what_has_no_plain_form_is_refused_and_nothing_written(tmp_path):
 def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = report.write_text(tmp_path / "card.md", "old")
 
-    def half(self, content):
-        with self.open("wb") as file:
-            file.write(content[:1])
+    def half(self, text, **kwargs):
+        with self.open("w") as file:
+            file.write(text[:1])
         raise OSError("disk full")
 
-    monkeypatch.setattr(Path, "write_bytes", half)
+    monkeypatch.setattr(Path, "write_text", half)
     with pytest.raises(OSError, match="disk full"):
         report.write_text(path, "new")
     assert path.read_text() == "old"

@@ -61,8 +61,8 @@ def test_preparing_waits_while_another_run_prepares(whole, load, tmp_path, holde
 def test_unpacking_waits_while_another_run_unpacks(tmp_path, own_output, holder, monkeypatch):
     make(tmp_path / "data" / "C-NMC_Leukemia", {place("1"): 1})
     packed = Path(shutil.make_archive(tmp_path / "archive", "zip", tmp_path / "data"))
-    place_of = own_output / "unpacked" / f".archive_{packed.stat().st_size}.lock"
-    other = holder(place_of)
+    target = archive.unpacked(packed)
+    other = holder(target.with_name(f".{target.name}.lock"))
     thread, found = later(lambda: archive.find(packed))
     thread.join(3 * lock._POLL)
     assert thread.is_alive()

@@ -22,6 +22,7 @@ from anna.checks import CLASSES, require_fraction
 from anna.decoding import ImageError, decode
 from anna.images import resize
 from anna.models import crop_of
+from anna.parting import disc
 
 BOX = ["left", "top", "width", "height"]
 COLUMNS = ["path", "cell", *BOX, "area", "probability", "call", "warning", "problem"]
@@ -105,7 +106,7 @@ def of_image(
     table.insert(0, "cell", np.arange(1, len(crops) + 1))
     table["area"] = np.bincount(labels.ravel(), minlength=len(crops) + 1)[1:]
     table["probability"] = probabilities(model, crops)
-    edge = np.isin(table["cell"], _border(labels, smear.unlit(image, scale=scale)))
+    edge = np.isin(table["cell"], _border(image, labels, scale))
     table["probability"] = table["probability"].mask(edge)
     table["problem"] = np.where(edge, EDGE, None)
     table["call"] = np.where(table["probability"] >= threshold, *reversed(CLASSES))
@@ -142,10 +143,11 @@ def resized(model: keras.Model, crops: np.ndarray) -> np.ndarray:
     return np.stack([resize(one, size) for one in crops]) if len(crops) else crops
 
 
-def _border(labels: np.ndarray, unlit: np.ndarray) -> np.ndarray:
+def _border(image: np.ndarray, labels: np.ndarray, scale: float) -> np.ndarray:
     """Returns the numbers of the cells at the edge of the image, or at the dark around a field."""
     sides = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    beside = cv2.dilate(unlit.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    unlit = smear.unlit(image, scale=scale).astype(np.uint8)
+    beside = cv2.dilate(unlit, disc(2 * smear.BAND / scale)) > 0  # outlines were moved by one
     return np.unique(np.concatenate([*sides, labels[beside]]))
 
 

@@ -29,11 +29,15 @@ def left(folder: str | Path) -> dict[str, str]:
     folder, found = Path(folder), []
     for path in folder.glob("viz/*.png"):
         shown = folder.glob(_SHOWS.get(path.stem, "models/*/best.keras"))
-        if all(each.stat().st_mtime <= path.stat().st_mtime for each in shown):
+        if all(_changed(each) <= _changed(path) for each in shown):
             found.append(path)
     found += [path for path in map(folder.joinpath, _TABLES) if path.is_file()]
     found += folder.glob(_HISTORIES)
     return {path.relative_to(folder).as_posix(): _digest(path) for path in sorted(found)}
+
+
+def _changed(path: Path) -> float:
+    return patiently(path.stat).st_mtime
 
 
 def _digest(path: Path) -> str:
@@ -102,7 +106,7 @@ class Finished:
         Args:
             name: Its path in the output folder.
         """
-        path, told = self.folder / name, self.results["settings"].get("files", {})
+        path, told = self.folder / name, self.results.get("files", {})
         return path if path.is_file() and told.get(name) == _digest(path) else None
 
     def figure(self, name: str) -> Path | None:

@@ -23,6 +23,7 @@ from anna.report import write_text
 SIDE = 160  # of a picture, in pixels of the page
 MOST = 1000  # cells with pictures; more make a page that no browser likes
 _HEAD = ("cell", "evidence", "file", "probability of ALL", "call", "warning")
+_EVIDENCE = "Evidence: red speaks for ALL, blue against it."
 STYLE = f"""
 thead th {{ cursor: pointer; white-space: nowrap; position: sticky; top: 0; }}
 td img {{ width: {SIDE // 2}px; height: {SIDE // 2}px; display: block; }}
@@ -72,7 +73,7 @@ def write(
     crop = crop or crop_of(model)
     bar = tqdm(rows, "drawing evidence", unit="cell", disable=not progress)
     lines = [_row(row, *_pictures(model, row, crop)) for row in bar]
-    return write_text(path, _page(calls, lines))
+    return write_text(path, _page(calls, lines, evidence=predict.has_maps(model)))
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, evidence: np.ndarray) -> np.ndarray:
@@ -138,7 +139,7 @@ def _row(row: dict, cell: str, evidence: str) -> str:
     )
 
 
-def _page(calls: pd.DataFrame, lines: list[str]) -> str:
+def _page(calls: pd.DataFrame, lines: list[str], *, evidence: bool) -> str:
     heads = "".join(f'<th scope="col">{name}</th>' for name in _HEAD)
     counts = calls["call"].value_counts()
     told = ", ".join(f"{counts.get(name, 0):,} called {name}" for name in reversed(CLASSES))
@@ -147,7 +148,7 @@ def _page(calls: pd.DataFrame, lines: list[str]) -> str:
     more = f" Of those judged, the {left:,} least likely ALL are left out here." if left else ""
     body = f"""<h1>ANNa: {len(calls):,} cells</h1>{stand_in(calls)}
 <p>{told}, {calls["problem"].notna().sum():,} not judged, {warned}.{more}
-Evidence: red speaks for ALL, blue against it. A click on a column's head sorts by it.</p>
+{_EVIDENCE if evidence else ""} A click on a column's head sorts by it.</p>
 <p><strong>For research and teaching. Not for diagnosis.</strong></p>
 <table><thead><tr>{heads}</tr></thead><tbody>
 {chr(10).join(lines)}

@@ -32,8 +32,9 @@ def check(folder: str | Path, cells: pd.DataFrame) -> None:
         ValueError: If it was stopped before the length that it was planned for.
     """
     folder = Path(folder)
-    if not all((folder / name).is_file() for name in ("split.csv", "best.keras", "last.keras")):
-        raise FileNotFoundError(f"No trained network is here; train it first. Missing: {folder}")
+    files = [folder / name for name in ("best.keras", "last.keras", "split.csv")]
+    if missing := [path for path in files if not path.is_file()]:
+        raise FileNotFoundError(f"The network must be trained first. Missing: {missing[0]}")
     about = record(folder / "last.keras")
     if (done := len(about["history"])) < (planned := about.get("planned", 0)):
         raise ValueError(

@@ -189,7 +189,6 @@ def report_on(
         "preparation": data.settings,
         "threshold": {name: table.attrs["threshold"] for name, table in scores.items()},
         "runs": runs,
-        "files": finished.left(ws.output),
         "model_file": trained.best(ws, first).relative_to(ws.output).as_posix(),
     }
     about = {
@@ -199,6 +198,7 @@ def report_on(
         "split": splits.listed(data.cells),
     }
     results = report.results(tested, scores, settings=settings, data=about)
+    results["files"] = finished.left(ws.output)
     report.write_json(ws.output / "results.json", results)
     report.write_json(ws.output / "model_card.json", report.card_values(results))
     report.write_text(ws.output / "model_card.md", report.model_card(results))

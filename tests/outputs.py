@@ -51,8 +51,8 @@ def write(folder, *, found=None, drawn=False, resamples=200, pictures=("confusio
         plots.save(plots.curves(judged), folder / "viz" / "curves.png")
     for name in pictures:
         shutil.copy(folder / "viz" / "curves.png", folder / "viz" / f"{name}.png")
-    about["files"] = finished.left(folder)
     results = report.results(test, scores, settings=about, data=data)
+    results["files"] = finished.left(folder)
     report.write_json(folder / "results.json", results)
     report.write_json(folder / "model_card.json", report.card_values(results))
     return folder

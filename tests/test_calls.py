@@ -131,6 +131,7 @@ def test_a_network_without_maps_has_a_page_without_evidence(folder, tmp_path):
     calls = anna.calls.of(model, [folder / "a.png"], known=KNOWN, progress=False)
     text = anna.page.write(tmp_path / "page.html", calls, model, progress=False).read_text()
     assert text.count("<img ") == 1
+    assert "Evidence:" not in text
 
 
 def test_a_file_named_twice_is_judged_once(model, folder):

@@ -6,10 +6,12 @@ import logging
 import lzma
 import os
 import re
+import shutil
 import tarfile
 import time
 import zipfile
 import zlib
+from glob import escape
 from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
@@ -126,17 +128,19 @@ def _inside(folder: Path) -> Path | None:
 def unpacked(archive: Path) -> Path:
     """Returns the folder that an archive is unpacked into, on the local disk.
 
-    Its name holds a hash of the archive's path, size and time of change: Kaggle calls every
-    download archive.zip, and a corrected label leaves the size as it was.
+    Its name holds hashes of the archive's path, and of its size and time of change: Kaggle calls
+    every download archive.zip, and a corrected label leaves the size as it was.
     """
     state = patiently(archive.stat)
-    about = f"{archive.resolve()} {state.st_size} {state.st_mtime_ns}"
-    known = hashlib.blake2b(about.encode(), digest_size=4).hexdigest()
-    return Workspace.locate().arrays.parent / "unpacked" / f"{archive.stem}_{known}"
+    about = (str(archive.resolve()), f"{state.st_size} {state.st_mtime_ns}")
+    known = (hashlib.blake2b(each.encode(), digest_size=4).hexdigest() for each in about)
+    return Workspace.locate().arrays.parent / "unpacked" / "_".join([archive.stem, *known])
 
 
 def _unpack(archive: Path) -> Path:
     """Returns the folder of the archive's C-NMC files, unpacked on the local disk if not there.
+
+    What an archive at the same place held before is removed.
 
     Raises:
         ValueError: If a member would be written outside of it.
@@ -147,6 +151,8 @@ def _unpack(archive: Path) -> Path:
         with alone(target.with_name(f".{target.name}.lock"), wait=True):
             if not target.is_dir():
                 part = target.with_name(f"{target.name}.part")
+                for old in _superseded(target):
+                    shutil.rmtree(old) if old.is_dir() else old.unlink()
                 if on_drive(archive):
                     copy = bring_file(archive, target.with_name(f"{target.name}_{archive.name}"))
                     _extract(copy, part)
@@ -155,6 +161,13 @@ def _unpack(archive: Path) -> Path:
                     _extract(archive, part)
                 part.replace(target)
     return target
+
+
+def _superseded(target: Path) -> list[Path]:
+    """Returns what was made of an earlier archive at the same place, whole or half."""
+    place = escape(target.name.rpartition("_")[0])
+    made = target.parent.glob(f"{place}_*")
+    return [path for path in made if not path.name.startswith(target.name)]
 
 
 def _extract(archive: Path, part: Path) -> None:

@@ -34,6 +34,7 @@ SEEDS = (0, 1)
 NETWORK = {"name": "anna", "size": 128}
 TEACH = {"epochs": 5, **ANNA}
 PHOTOGRAPHS = {"encoder": "efficientnetlite0", "weights": "imagenet"}  # left as it is
+LONGER = "18 epochs"
 VARIANTS = {  # what differs from the recipe: of the network, of the teaching
     "anna": ({}, {}),
     "without augmentation": ({"augment": False}, {}),
@@ -44,7 +45,7 @@ VARIANTS = {  # what differs from the recipe: of the network, of the teaching
     "without label smoothing": ({}, {"smoothing": 0.0}),
     "without weight decay": ({}, {"weight_decay": 0.0}),
     "at 96 pixels": ({"size": 96}, {}),
-    "18 epochs": ({}, {"epochs": 18}),
+    LONGER: ({}, {"epochs": 18}),
     "from photographs": (PHOTOGRAPHS, {"epochs": 3}),
     "from photographs, without centring": (PHOTOGRAPHS | {"centred": False}, {"epochs": 3}),
     "anna-2020": (
@@ -53,10 +54,7 @@ VARIANTS = {  # what differs from the recipe: of the network, of the teaching
     ),
 }
 FROM_PHOTOGRAPHS = [name for name, (network, _) in VARIANTS.items() if "encoder" in network]
-LENGTHS = ["anna", "18 epochs"]
-INGREDIENTS = [
-    name for name in VARIANTS if name not in ("anna-2020", "18 epochs", *FROM_PHOTOGRAPHS)
-]
+INGREDIENTS = [name for name in VARIANTS if name not in ("anna-2020", LONGER, *FROM_PHOTOGRAPHS)]
 log = logging.getLogger(__name__)
 
 
@@ -89,9 +87,14 @@ def main() -> None:
 
 def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields the tables by name, those of the whole protocol only when all of it is trained."""
-    for name, variants in (("photographs", FROM_PHOTOGRAPHS), ("epochs", LENGTHS)):
-        if len(table := brain_tables.single(cells, judged, variants, SEEDS[0])):
-            yield name, table
+    started = brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])
+    if len(started):
+        yield "photographs", started
+    longer = [
+        brain_tables.single(cells, judged, [LONGER], seed).assign(seed=seed) for seed in SEEDS
+    ]
+    if len(table := pd.concat(longer)):
+        yield "epochs", table.assign(variant=[f"{LONGER}, seed {s}" for s in table["seed"]])
     if missing := [job for job in jobs() if job.variant == "anna" and not judged(*job).is_file()]:
         log.warning("%d networks of the protocol are missing: no other table.", len(missing))
         return
@@ -110,9 +113,10 @@ def jobs() -> list[Job]:
     own = [Job("anna", seed, part) for seed in SEEDS for part in PARTS]
     inner = [Job("anna", SEEDS[0], "".join(two)) for two in combinations(PARTS, 2)]
     old = [Job("anna-2020", SEEDS[0], part) for part in PARTS]
-    rest = [name for name in VARIANTS if name not in ("anna", "anna-2020")]
+    longer = [Job(LONGER, seed, part) for seed in SEEDS for part in PARTS]
+    rest = [name for name in VARIANTS if name not in ("anna", "anna-2020", LONGER)]
     without = [Job(name, SEEDS[0], part) for name in rest for part in PARTS]
-    return own + inner + old + without
+    return own + inner + old + longer + without
 
 
 def judged(variant: str, seed: int, without: str) -> Path:

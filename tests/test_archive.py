@@ -303,3 +303,4 @@ def test_a_corrected_archive_of_the_same_name_and_size_is_unpacked_too(copy, tmp
             file.add(copy, "C-NMC_Leukemia")
         images.append((archive.find(packed) / image.relative_to(copy)).read_bytes())
     assert [image[-1] for image in images] == [0, 1]
+    assert len(list((own_output / "unpacked").glob("[!.]*"))) == 1  # the old one is gone

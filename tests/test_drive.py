@@ -16,6 +16,7 @@ import pytest
 from copies import make, place, uid
 
 from anna import archive, cnmc, colab, models, patience, sample, tables, workspace
+from anna import drive as bringing
 from anna.drive import on_drive
 from anna.patience import DriveError, patiently
 
@@ -148,6 +149,25 @@ def test_an_archive_on_drive_is_copied_and_unpacked(drive, copy, monkeypatch, na
     assert {
         copy / p.relative_to(found): p.stat().st_mtime // 2 for p in found.rglob("*.bmp")
     } == state
+
+
+def test_a_copy_of_an_archive_goes_on_and_an_older_one_is_removed(drive, copy, monkeypatch):
+    packed = Path(shutil.make_archive(drive / "archive", "tar", copy.parent))
+    target = archive.unpacked(packed)
+    half = target.with_name(f"{target.name}_archive.tar.part")
+    half.parent.mkdir(parents=True)
+    half.write_bytes(packed.read_bytes()[:1000])
+    (older := half.with_name(f"{target.name[:-1]}x_archive.tar.part")).write_bytes(b"of before")
+    starts, chunk = [], bringing._chunk
+
+    def told(source, start):
+        starts.append(start)
+        return chunk(source, start)
+
+    monkeypatch.setattr(bringing, "_chunk", told)
+    assert len(cnmc.index(archive.find(drive))) == 4
+    assert starts == [1000]
+    assert not older.exists()
 
 
 def test_a_folder_on_drive_is_copied_once_and_goes_on(drive, copy, monkeypatch):

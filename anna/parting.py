@@ -21,20 +21,28 @@ REACH = 80  # that cytoplasm reaches beyond its nucleus, at most
 WITHIN = 0.85  # share of the hull of two nuclei that is stained, if they are of one cell
 
 
-def parted(mask: np.ndarray, stained: np.ndarray | None = None) -> np.ndarray:
+def parted(
+    mask: np.ndarray, stained: np.ndarray | None = None, dark: np.ndarray | None = None
+) -> np.ndarray:
     """Returns the cells of a mask apart, int32 (h, w), those without a nucleus left out.
+
+    What is left of a nucleus beside the dark is a cell, however small, and no lobe of another.
 
     Args:
         mask: Class map of `anna.masks`, shrunk by `SHRINK`.
         stained: bool (h, w): what may be cytoplasm between two lobes; the cells of the mask if
             None.
+        dark: bool (h, w): where the microscope's field ends; nowhere if None.
     """
     nucleus, cell = (mask == 2).astype(np.uint8), filled(mask > 0)
     depth = _depth(nucleus)
     pieces = _flooded(depth, cv2.connectedComponents(_peaks(depth).astype(np.uint8))[1])
-    pieces = _joined(pieces, cell if stained is None else (cell > 0) | stained)
+    beside = cv2.dilate(np.uint8(np.zeros_like(cell) if dark is None else dark), disc(1)) > 0
+    cut = np.setdiff1d(pieces[beside], 0)
+    pieces = _joined(pieces, cell if stained is None else (cell > 0) | stained, cut)
     areas = np.bincount(pieces.ravel())
     small = areas < np.pi / 4 * (SMALLEST / SHRINK) ** 2
+    small[cut] = False
     pieces[small[pieces]] = 0
     return _grown(pieces, cell)
 
@@ -45,12 +53,14 @@ def _depth(part: np.ndarray) -> np.ndarray:
     return padded[1:-1, 1:-1]
 
 
-def _joined(pieces: np.ndarray, stained: np.ndarray) -> np.ndarray:
-    """Returns the pieces, those that are lobes of one nucleus under one number."""
+def _joined(pieces: np.ndarray, stained: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    """Returns the pieces, those that are lobes of one nucleus under one number; `cut` are not."""
     for number in np.argsort(np.bincount(pieces.ravel())):  # the smallest first
+        if number in cut:
+            continue
         while number and (here := pieces == number).any():
             near = cv2.dilate(here.astype(np.uint8), disc(GAP / SHRINK)) > 0
-            beside = np.unique(pieces[near & (pieces > 0) & ~here])
+            beside = np.setdiff1d(pieces[near & (pieces > 0) & ~here], cut)
             fitting = [other for other in beside if _of_one(here, pieces == other, stained)]
             if not fitting:
                 break

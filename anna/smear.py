@@ -51,9 +51,9 @@ def find(
     small = _shrunk(image, scale)
     small[(dark := _unlit(small))] = _background(small)
     if segmenter is None:
-        labels = parted(thresholds(small), darkness(small) > STAINED)
+        labels = parted(thresholds(small), darkness(small) > STAINED, dark)
     else:
-        labels = parted(by_network(segmenter, small))
+        labels = parted(by_network(segmenter, small), dark=dark)
     labels = _enlarged(np.where(dark, 0, labels), image.shape[:2])
     return _numbered(_refined(image, labels, BAND / scale))
 

@@ -119,8 +119,11 @@ def test_a_picture_through_an_eyepiece(made, found, model, soft):
     assert unlit[away > 345].all()
     assert not unlit[away < 270].any()
     table, _ = fields.of_image(model, image, known=KNOWN)
-    cut = [labels[away > 290 - soft].tolist().count(k) > 20 for k in table["cell"]]
-    assert (table["problem"] == fields.EDGE).tolist() == cut
+    reach = [away[labels == cell].max() for cell in table["cell"]]
+    cut = (table["problem"] == fields.EDGE).tolist()
+    assert all(cut[k] for k, far in enumerate(reach) if far > 320 - soft / 2)
+    assert not any(cut[k] for k, far in enumerate(reach) if far < 270)
+    assert len(set(cut)) == 2
 
 
 def test_red_cells_alone_are_no_cells():

@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 LARGEST = 64_000_000  # pixels; a whole smear field has fewer
 _FORMATS = ("BMP", "DIB", "PNG", "JPEG", "TIFF")  # others would start other programs
 _KEPT = 4_000_000  # bytes of an image, at most, whose memory is kept for the next
-_KIND, _SMALLER = 254, 1  # tag of a TIFF's page, and its bit: the first at a smaller size
+_KIND, _SMALLER = 254, 1  # tag of a page of a TIFF, and its bit for a smaller copy
 _NOTHING = np.empty(0, np.uint8)
 _threads = threading.local()
 # What an operating system says of a file, not of a disk or a network that fails for a while.
@@ -108,13 +108,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _holds_more(image: TiffImageFile) -> bool:
-    """Returns whether a TIFF holds another picture than its first, and that at smaller sizes."""
-    more = False
+    """Returns whether a TIFF holds more than one picture and smaller copies of it."""
+    kinds = []
     for number in range(1, image.n_frames):
         image.seek(number)
-        more = more or not image.tag_v2.get(_KIND, 0) & _SMALLER
+        kinds.append(image.tag_v2.get(_KIND, 0))
     image.seek(0)
-    return more
+    return not all(kind & _SMALLER for kind in kinds)
 
 
 def _uncompressed(image: Image.Image) -> np.ndarray | None:

@@ -71,7 +71,8 @@ def write(
     shown = _pictures(model, crops[:MOST], evidence)
     shown += [("", "")] * (len(rows) - len(shown))
     lines = [_row(row, *both) for row, both in zip(rows, shown, strict=True)]
-    return write_text(path, _page(cells, pictures, lines))
+    told = page.EVIDENCE if evidence and predict.has_maps(model) else ""
+    return write_text(path, _page(cells, pictures, lines, told))
 
 
 def _pictures(model: keras.Model, crops: list[np.ndarray], evidence: bool) -> list[tuple[str, str]]:
@@ -154,7 +155,7 @@ def _summary(cells: pd.DataFrame) -> str:
     return f"<table><tr>{names}</tr>{rows}</table>"
 
 
-def _page(cells: pd.DataFrame, pictures: list[str], lines: list[str]) -> str:
+def _page(cells: pd.DataFrame, pictures: list[str], lines: list[str], told: str) -> str:
     heads = "".join(f'<th scope="col">{name}</th>' for name in _HEAD)
     keys = ", ".join(f'<b class="key" style="--own:{COLOURS[name]}">{name}</b>' for name in COLOURS)
     fields_seen = cells["path"].nunique()
@@ -164,7 +165,7 @@ def _page(cells: pd.DataFrame, pictures: list[str], lines: list[str]) -> str:
 {_summary(cells)}
 <p>The interval knows of chance alone, not of wrong calls. Boxes: {keys}, grey and dashed: not
 judged; the number is the probability of ALL, * a warning. A click on a box leads to its row, a
-click on a column's head sorts by it. Evidence: red speaks for ALL, blue against it.</p>
+click on a column's head sorts by it. {told}</p>
 {chr(10).join(pictures)}
 <table><thead><tr>{heads}</tr></thead><tbody>
 {chr(10).join(lines)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from anna import metrics, schemas, tables
 from anna.patience import patiently
+from anna.workspace import digest
 
 _TABLES = ("csv/prepared.csv", "csv/problems.csv")
 _HISTORIES = "models/*/history.csv"
@@ -33,15 +33,11 @@ def left(folder: str | Path) -> dict[str, str]:
             found.append(path)
     found += [path for path in map(folder.joinpath, _TABLES) if path.is_file()]
     found += folder.glob(_HISTORIES)
-    return {path.relative_to(folder).as_posix(): _digest(path) for path in sorted(found)}
+    return {path.relative_to(folder).as_posix(): digest(path) for path in sorted(found)}
 
 
 def _changed(path: Path) -> float:
     return patiently(path.stat).st_mtime
-
-
-def _digest(path: Path) -> str:
-    return hashlib.blake2b(patiently(path.read_bytes), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ class Finished:
             name: Its path in the output folder.
         """
         path, told = self.folder / name, self.results.get("files", {})
-        return path if path.is_file() and told.get(name) == _digest(path) else None
+        return path if path.is_file() and told.get(name) == digest(path) else None
 
     def figure(self, name: str) -> Path | None:
         """Returns a picture of the folder viz, or None if the run has left none of that name."""

@@ -23,7 +23,7 @@ from anna.report import write_text
 SIDE = 160  # of a picture, in pixels of the page
 MOST = 1000  # cells with pictures; more make a page that no browser likes
 _HEAD = ("cell", "evidence", "file", "probability of ALL", "call", "warning")
-_EVIDENCE = "Evidence: red speaks for ALL, blue against it."
+EVIDENCE = "Evidence: red speaks for ALL, blue against it."
 STYLE = f"""
 thead th {{ cursor: pointer; white-space: nowrap; position: sticky; top: 0; }}
 td img {{ width: {SIDE // 2}px; height: {SIDE // 2}px; display: block; }}
@@ -148,7 +148,7 @@ def _page(calls: pd.DataFrame, lines: list[str], *, evidence: bool) -> str:
     more = f" Of those judged, the {left:,} least likely ALL are left out here." if left else ""
     body = f"""<h1>ANNa: {len(calls):,} cells</h1>{stand_in(calls)}
 <p>{told}, {calls["problem"].notna().sum():,} not judged, {warned}.{more}
-{_EVIDENCE if evidence else ""} A click on a column's head sorts by it.</p>
+{EVIDENCE if evidence else ""} A click on a column's head sorts by it.</p>
 <p><strong>For research and teaching. Not for diagnosis.</strong></p>
 <table><thead><tr>{heads}</tr></thead><tbody>
 {chr(10).join(lines)}

@@ -26,7 +26,7 @@ from anna import (
     training,
 )
 from anna.devices import spread
-from anna.workspace import Workspace
+from anna.workspace import Workspace, digest
 
 
 def train(
@@ -153,7 +153,7 @@ def _judge(run: training.Run, pixels: np.ndarray, cells: pd.DataFrame, *, progre
     tested = found[found["role"] == "test"].assign(
         fold=int(run.folder.name.rpartition("-")[2]),
         threshold=threshold,
-        network=runs.digest(run.folder / "best.keras"),
+        network=digest(run.folder / "best.keras"),
     )
     tables.write(tested, run.folder / "judged.csv")
 
@@ -162,7 +162,7 @@ def _current(folder: Path) -> bool:
     """Returns whether the network that is kept now has judged its test people."""
     try:
         judged = tables.read(folder / "judged.csv")
-        return (judged["network"] == runs.digest(folder / "best.keras")).all()
+        return (judged["network"] == digest(folder / "best.keras")).all()
     except FileNotFoundError:
         return False
 

@@ -79,11 +79,6 @@ def identity(model: keras.Model, cells: pd.DataFrame, pixels: np.ndarray) -> dic
     } | ({"encoder": model.encoder} if getattr(model, "encoder", None) else {})
 
 
-def digest(path: str | Path) -> str:
-    """Returns a hash of a file's content."""
-    return _hash(patiently(Path(path).read_bytes))
-
-
 def _hash(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from anna import models, report, runs
+from anna import models, report, runs, workspace
 from anna.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def best(ws: Workspace, name: str = "anna") -> Path:
 
 def digest(ws: Workspace, name: str = "anna") -> str:
     """Returns a hash of the trained network."""
-    return runs.digest(best(ws, name))
+    return workspace.digest(best(ws, name))
 
 
 def load(ws: Workspace, name: str, data: Prepared) -> keras.Model:

@@ -15,6 +15,7 @@ from anna.keeping import Keeper, callbacks
 from anna.lock import alone
 from anna.recipe import Recipe
 from anna.stored import load_weights, record
+from anna.workspace import digest
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def fit(
     _check(model, pixels, cells, () if plan.fixed_length else ("valid",))
     settings = runs.identity(model, cells, pixels) | asdict(plan) | {"seed": seed}
     settings |= {"epochs": epochs} if plan.fixed_length else {}
-    settings |= {"start": runs.digest(start)} if start else {}
+    settings |= {"start": digest(start)} if start else {}
     with alone(folder.with_name(f".{folder.name}.lock"), wait=False):
         history = runs.opened(folder, settings, cells)
         done = len(history)

@@ -1,6 +1,7 @@
 """Where input and output are: a checkout, Colab with Drive, or ANNA_INPUT and ANNA_OUTPUT."""
 
 import errno
+import hashlib
 import os
 import shutil
 import tarfile
@@ -120,6 +121,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return path
+
+
+def digest(path: str | Path) -> str:
+    """Returns a hash of a file's content."""
+    return hashlib.blake2b(patiently(Path(path).read_bytes), digest_size=8).hexdigest()
 
 
 def sweep(folder: Path) -> None:

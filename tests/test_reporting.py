@@ -187,7 +187,6 @@ def test_one_class_or_one_person_is_told(tmp_path):
 
 def test_what_was_made_anew_since_the_test_is_not_shown(folder, tmp_path):
     mixed = shutil.copytree(folder, tmp_path / "mixed")
-    shutil.copy(mixed / "viz" / "curves.png", mixed / "viz" / "added.png")
     (mixed / "viz" / "people.png").write_bytes((mixed / "viz" / "people.png").read_bytes() + b" ")
     (mixed / "models" / "anna" / "history.csv").write_text("epoch,val_loss\n1,0.1\n")
     text = check_page(reporting.write(mixed))

@@ -56,31 +56,41 @@ def _chunk(source: Path, start: int) -> bytes:
 def bring_folder(source: Path, target: Path, names: list[str]) -> Path:
     """Returns `target`, a local copy of these files of a folder; what is there is not copied again.
 
+    But a table is, when it was changed on Drive: labels get corrected.
+
     Args:
         source: The folder on Drive.
         target: The local one; until all are there it is called `.part`.
         names: Of the files, relative to the folder.
     """
-    if target.is_dir():
-        return target
-    part = target.with_name(target.name + ".part")
-    for folder in {(part / name).parent for name in names}:
+    here = target if target.is_dir() else target.with_name(target.name + ".part")
+    needed = [name for name in names if not _is_as_on_drive(here / name, source / name)]
+    for folder in {(here / name).parent for name in needed}:
         folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_THREADS) as pool:
-        done = pool.map(partial(_bring, source, part), names)
+        done = pool.map(partial(_bring, source, here), needed)
         try:
-            for _ in tqdm(done, f"copying {source.name}", len(names), unit="img"):
+            for _ in tqdm(
+                done, f"copying {source.name}", len(needed), unit="img", disable=not needed
+            ):
                 pass
         finally:
             pool.shutdown(cancel_futures=True)
-    return part.replace(target)
+    return here.replace(target)
+
+
+def _is_as_on_drive(copy: Path, source: Path) -> bool:
+    """Returns whether a file need not be copied; images are not looked at again."""
+    if not copy.is_file() or copy.suffix != ".csv":
+        return copy.is_file()
+    states = copy.stat(), patiently(os.stat, source)
+    return len({(state.st_size, state.st_mtime_ns) for state in states}) == 1
 
 
 def _bring(source: Path, target: Path, name: str) -> None:
-    if not (target / name).is_file():
-        half = target / f"{name}.half"
-        patiently(shutil.copy2, source / name, half)
-        half.replace(target / name)
+    half = target / f"{name}.half"
+    patiently(shutil.copy2, source / name, half)
+    half.replace(target / name)
 
 
 def _require_room(folder: Path, needed: int) -> None:

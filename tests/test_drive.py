@@ -184,6 +184,20 @@ def test_a_folder_on_drive_is_copied_once_and_goes_on(drive, copy, monkeypatch):
     assert archive.find(drive) == found
 
 
+def test_labels_corrected_on_drive_are_copied_again_and_nothing_else(drive, copy, monkeypatch):
+    shutil.copytree(copy, drive / copy.name)
+    found = archive.find(drive)
+    [labels] = (drive / copy.name).rglob("*.csv")
+    [local] = found.rglob("*.csv")
+    before = local.read_text()
+    labels.write_text(before.replace(",1\n", ",0\n"))
+    copied, whole = [], shutil.copy2
+    monkeypatch.setattr(shutil, "copy2", lambda *a: (copied.append(a[0].name), whole(*a)))
+    assert archive.find(drive) == found
+    assert copied == [labels.name]
+    assert local.read_text() == labels.read_text() != before
+
+
 @pytest.mark.parametrize("name", ["../training_data/evil.csv", "/training_data/evil.csv"])
 def test_a_tar_that_leads_outside_is_refused(drive, tmp_path, name):
     with tarfile.open(drive / "evil.tar", "w") as out:

@@ -4,10 +4,10 @@
     python benchmarks/brain.py --jobs 2 --only anna "without stain changes"
 
 C-NMC's people stand in five parts; what is judged on a part has learnt from the others alone.
-`anna` is taught without one part, and without two parts that are neighbours in a ring of the five.
-The networks that have seen neither of two parts say, on the one, how those that judge the other are
-to be calibrated: temperature and offset come from people who are not judged. Stopped and started
-again, it goes on where it was. Prints tables, and writes them to output/csv/brain_*.csv.
+`anna` is taught without one part, and without each two. The networks that have seen neither of two
+parts say, on the one, how those that judge the other are to be calibrated: temperature and offset
+come from people who are not judged. Stopped and started again, it goes on where it was. Prints
+tables, and writes them to output/csv/brain_*.csv.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,11 +32,11 @@ from anna.recipe import ANNA
 
 SEEDS = (0, 1)
 NETWORK = {"name": "anna", "size": 128}
-TEACH = {"epochs": 18, **ANNA}
+TEACH = {"epochs": 5, **ANNA}
 PHOTOGRAPHS = {"encoder": "efficientnetlite0", "weights": "imagenet"}  # left as it is
-SHORT = "5 epochs"  # beside it stands what is left out, and the start from photographs
-INGREDIENTS = {  # what differs from the recipe, of 5 epochs: of the network, of the teaching
-    SHORT: ({}, {}),
+LONGER = "18 epochs"
+VARIANTS = {  # what differs from the recipe: of the network, of the teaching
+    "anna": ({}, {}),
     "without augmentation": ({"augment": False}, {}),
     "without turning": ({"augment": ("flip", "shift", "scale", "focus", "stain")}, {}),
     "without stain changes": ({"augment": ("flip", "rotate", "shift", "scale", "focus")}, {}),
@@ -44,20 +45,16 @@ INGREDIENTS = {  # what differs from the recipe, of 5 epochs: of the network, of
     "without label smoothing": ({}, {"smoothing": 0.0}),
     "without weight decay": ({}, {"weight_decay": 0.0}),
     "at 96 pixels": ({"size": 96}, {}),
-}
-FROM_PHOTOGRAPHS = {
+    LONGER: ({}, {"epochs": 18}),
     "from photographs": (PHOTOGRAPHS, {"epochs": 3}),
     "from photographs, without centring": (PHOTOGRAPHS | {"centred": False}, {"epochs": 3}),
-}
-VARIANTS = {
-    "anna": ({}, {}),
     "anna-2020": (
         {"name": "anna-2020", "size": 128},
-        {"epochs": TEACH["epochs"], "schedule": "cosine", "learning_rate": 1e-3},
+        {"epochs": 5, "schedule": "cosine", "learning_rate": 1e-3},
     ),
-    **{name: (network, {"epochs": 5} | how) for name, (network, how) in INGREDIENTS.items()},
-    **FROM_PHOTOGRAPHS,
 }
+FROM_PHOTOGRAPHS = [name for name, (network, _) in VARIANTS.items() if "encoder" in network]
+INGREDIENTS = [name for name in VARIANTS if name not in ("anna-2020", LONGER, *FROM_PHOTOGRAPHS)]
 log = logging.getLogger(__name__)
 
 
@@ -90,21 +87,20 @@ def main() -> None:
 
 def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields the tables by name, those of the whole protocol only when all of it is trained."""
-    if len(table := brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])):
-        yield "photographs", table
-    if len(table := brain_tables.ingredients(cells, judged, INGREDIENTS, SEEDS[0])):
-        yield "ingredients", table
-    if len(table := brain_tables.by_seed(cells, judged, "anna", SEEDS)):
-        yield "seeds", table
-    needed = [*_outer("anna", SEEDS[0]), *_inner()]
-    if missing := [job for job in needed if not judged(*job).is_file()]:
+    started = brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])
+    if len(started):
+        yield "photographs", started
+    longer = [
+        brain_tables.single(cells, judged, [LONGER], seed).assign(seed=seed) for seed in SEEDS
+    ]
+    if len(table := pd.concat(longer)):
+        yield "epochs", table.assign(variant=[f"{LONGER}, seed {s}" for s in table["seed"]])
+    if missing := [job for job in jobs() if job.variant == "anna" and not judged(*job).is_file()]:
         log.warning("%d networks of the protocol are missing: no other table.", len(missing))
         return
-    seeds = tuple(
-        seed for seed in SEEDS if all(judged(*job).is_file() for job in _outer("anna", seed))
-    )
-    yield "methods", brain_tables.methods(cells, judged, seeds)
-    yield "calibration", brain_tables.calibration(cells, judged, seeds)
+    yield "methods", brain_tables.methods(cells, judged, SEEDS)
+    yield "ingredients", brain_tables.ingredients(cells, judged, INGREDIENTS, SEEDS[0])
+    yield "calibration", brain_tables.calibration(cells, judged, SEEDS)
     pixels = anna.images.load(cells, size=NETWORK["size"], cache=anna.Workspace.locate().arrays)
     known = brain_tables.calibrations(judged, SEEDS[0])
     networks = brain_trust.judges(judged, SEEDS[0], known)
@@ -114,23 +110,13 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def jobs() -> list[Job]:
     """Returns all trainings, what matters most first."""
-    return [
-        *_outer("anna", SEEDS[0]),
-        *_inner(),
-        *_outer("anna-2020", SEEDS[0]),
-        *(job for seed in SEEDS[1:] for job in _outer("anna", seed)),
-        *(job for name in (*INGREDIENTS, *FROM_PHOTOGRAPHS) for job in _outer(name, SEEDS[0])),
-    ]
-
-
-def _outer(variant: str, seed: int) -> list[Job]:
-    """Returns the trainings that judge, each without one part."""
-    return [Job(variant, seed, part) for part in PARTS]
-
-
-def _inner() -> list[Job]:
-    """Returns the trainings that calibrate, those without two parts."""
-    return [Job("anna", SEEDS[0], two) for two in brain_tables.RING]
+    own = [Job("anna", seed, part) for seed in SEEDS for part in PARTS]
+    inner = [Job("anna", SEEDS[0], "".join(two)) for two in combinations(PARTS, 2)]
+    old = [Job("anna-2020", SEEDS[0], part) for part in PARTS]
+    longer = [Job(LONGER, seed, part) for seed in SEEDS for part in PARTS]
+    rest = [name for name in VARIANTS if name not in ("anna", "anna-2020", LONGER)]
+    without = [Job(name, SEEDS[0], part) for name in rest for part in PARTS]
+    return own + inner + old + longer + without
 
 
 def judged(variant: str, seed: int, without: str) -> Path:

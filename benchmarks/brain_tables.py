@@ -1,6 +1,7 @@
 """The tables of `brain.py`: the methods part by part, what an ingredient is worth, calibration."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from scipy.special import expit, logit
 import anna
 
 SCORES = ("weighted_f1", "sensitivity", "specificity", "ece")
-RING = ("ab", "bc", "cd", "de", "ae")  # each part has two neighbours
 Place = Callable[[str, int, str], Path]  # variant, seed and parts not seen, to what was judged
 
 
@@ -65,13 +65,13 @@ def by_shares(cells: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def calibrations(place: Place, seed: int) -> dict[str, anna.calibration.Calibration]:
-    """Returns each part's calibration, found on its neighbours by networks that saw neither."""
+    """Returns each part's calibration, found on the other four by networks that saw neither."""
     found = {}
     for part in PARTS:
         others = []
-        for two in RING:
+        for two in combinations(PARTS, 2):
             if part in two:
-                table = judged(place, "anna", seed, two)
+                table = judged(place, "anna", seed, "".join(two))
                 others.append(table[table["part"] != part])
         found[part] = anna.calibration.fit(pd.concat(others).assign(role="valid"))
     return found
@@ -87,9 +87,9 @@ def together(place: Place, seeds: tuple[int, ...], known: dict) -> pd.DataFrame:
     tables = []
     for part in PARTS:
         members = [judged(place, "anna", seed, part) for seed in seeds]
-        for two in RING:
+        for two in combinations(PARTS, 2):
             if part in two:
-                both = judged(place, "anna", seeds[0], two)
+                both = judged(place, "anna", seeds[0], "".join(two))
                 members.append(both[both["part"] == part])
         odds = [logit(each["probability"].clip(1e-7, 1 - 1e-7)).to_numpy() for each in members]
         mean = members[0].assign(probability=expit(np.mean(odds, axis=0)))
@@ -127,48 +127,35 @@ def methods(cells: pd.DataFrame, place: Place, seeds: tuple[int, ...]) -> pd.Dat
     single = [row(alone(place, seed, known), cells) for seed in seeds]
     for seed, scores in zip(seeds, single, strict=True):
         rows[f"anna, seed {seed}"] = scores
-    if len(seeds) > 1:
-        table, none = pd.DataFrame(single), {"low": np.nan, "high": np.nan}
-        rows["anna, mean of seeds"] = table.mean().to_dict() | none
-        rows["anna, spread of seeds"] = table.std(ddof=1).to_dict() | none
+    table = pd.DataFrame(single)
+    rows["anna, mean of seeds"] = table.mean().to_dict() | {"low": np.nan, "high": np.nan}
+    rows["anna, spread of seeds"] = table.std(ddof=1).to_dict() | {"low": np.nan, "high": np.nan}
     rows["anna, networks together"] = row(together(place, seeds, known), cells)
     return pd.DataFrame(rows).T.rename_axis("method").reset_index()
 
 
-def ingredients(
-    cells: pd.DataFrame, place: Place, variants: Iterable[str], seed: int
-) -> pd.DataFrame:
-    """Returns the scores of `single` and what each variant loses against the first of them."""
-    first, *rest = variants
-    table = single(cells, place, [first, *rest], seed).set_index("variant")
-    if first not in table.index:
-        return table.iloc[:0].reset_index()
-    one = [judged(place, first, seed, part) for part in PARTS]
-    found = pd.concat(one).drop(columns="probability").rename(columns={"one view": "probability"})
-    table.loc["with one view of eight"] = row(by_shares(cells, found), cells, resamples=0)
+def ingredients(cells: pd.DataFrame, place: Place, variants: list[str], seed: int) -> pd.DataFrame:
+    """Returns the scores with each ingredient left out, one seed, at the classes' true shares."""
+    table = single(cells, place, variants, seed).set_index("variant")
     for name, gain in (("weighted_f1", "lost F1"), ("mean AUC", "lost AUC")):
-        table[gain] = table.loc[first, name] - table[name]
+        table[gain] = table.loc["anna", name] - table[name]
     return table.reset_index()
 
 
-def single(cells: pd.DataFrame, place: Place, variants: Iterable[str], seed: int) -> pd.DataFrame:
+def single(cells: pd.DataFrame, place: Place, variants: list[str], seed: int) -> pd.DataFrame:
     """Returns the scores of the variants that are there, one seed, at the classes' true shares."""
     rows = {}
     for variant in variants:
         parts = [judged(place, variant, seed, part) for part in PARTS]
-        if all(table is not None for table in parts):
-            rows[variant] = row(by_shares(cells, pd.concat(parts)), cells, resamples=0)
+        if any(table is None for table in parts):
+            continue
+        found = pd.concat(parts)
+        rows[variant] = row(by_shares(cells, found), cells, resamples=0)
+        if variant == "anna":
+            one = found.assign(probability=found["one view"])
+            rows["with one view of eight"] = row(by_shares(cells, one), cells, resamples=0)
     table = pd.DataFrame(rows).T.drop(columns=["low", "high"], errors="ignore")
     return table.rename_axis("variant").reset_index()
-
-
-def by_seed(
-    cells: pd.DataFrame, place: Place, variant: str, seeds: tuple[int, ...]
-) -> pd.DataFrame:
-    """Returns the scores of `single` for each seed of a variant, as far as it is trained."""
-    tables = [single(cells, place, [variant], seed).assign(seed=seed) for seed in seeds]
-    table = pd.concat(tables)
-    return table.assign(variant=[f"{variant}, seed {seed}" for seed in table["seed"]])
 
 
 def calibration(cells: pd.DataFrame, place: Place, seeds: tuple[int, ...]) -> pd.DataFrame:

@@ -178,9 +178,10 @@ def _call(features: unet.Features, cell: KerasTensor) -> KerasTensor:
 def pretrained() -> keras.Model:
     """Returns the trained ANNa that ships with the package: probabilities of ALL, calibrated.
 
-    A linear probe (`anna.probe`) taught on 18 people of C-NMC 2019, over two views. How it was
-    made, what it scored on people it had not seen, its licence and its limits: `record` of the
-    file, and the card beside it, `anna/pretrained.md`.
+    A linear probe (`anna.probe`) taught on 18 people of C-NMC 2019, two thirds of whose cells are
+    ALL; its probabilities are made for such a share. How it was made, what it scored on people it
+    had not seen, its licence and its limits: `record` of the file, and the card beside it,
+    `anna/pretrained.md`.
 
     Raises:
         ValueError: If the file is missing or damaged.

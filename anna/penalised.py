@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,16 +35,23 @@ class Probe:
 
 
 def fit(
+    found: np.ndarray, labels: np.ndarray, people: np.ndarray, *, strength: float, **options
+) -> Probe:
+    """Returns the probe of one strength; other arguments are those of `fits`."""
+    return fits(found, labels, people, strengths=(strength,), **options)[0]
+
+
+def fits(
     found: np.ndarray,
     labels: np.ndarray,
     people: np.ndarray,
     *,
-    strength: float,
+    strengths: Sequence[float],
     alike: float = PEOPLE,
     changes: np.ndarray | None = None,
     steady: float = STEADY,
-) -> Probe:
-    """Returns the probe under which the labels are likeliest, given a penalty on its weights.
+) -> list[Probe]:
+    """Returns the probes under which the labels are likeliest, given a penalty on their weights.
 
     Classes weigh alike, and within a class people by the square root of their cells. A direction in
     which people of one class differ costs more: the penalty on weights w of standardised channels
@@ -58,7 +65,8 @@ def fit(
         found: Features, (copies, n, c): views of the same n cells.
         labels: (n,) of 0 and 1.
         people: (n,) names.
-        strength: Inverse of the penalty per cell, above 0 (`C` of scikit-learn).
+        strengths: Of each probe, the inverse of the penalty per cell, above 0 (`C` of
+            scikit-learn).
         alike: How much more it costs to go by what differs between people of one class.
         changes: Features of disturbed cells less those of the same cells undisturbed, (m, c); by
             default nothing is known of disturbance.
@@ -83,9 +91,9 @@ def fit(
             + steady * (moved.T @ moved) / len(moved)
         )
 
-    seen, offset = logistic(rows[:, :-1], labels, weight, strength=strength, costs=_costs)
-    size, more = logistic(rows[:, -1:], labels, weight, strength=1.0)
-    return Probe(np.concatenate([seen, size]), offset + more)
+    learnt = logistic(rows[:, :-1], labels, weight, strengths=strengths, costs=_costs)
+    [(size, more)] = logistic(rows[:, -1:], labels, weight, strengths=(1.0,))
+    return [Probe(np.concatenate([seen, size]), offset + more) for seen, offset in learnt]
 
 
 def logistic(
@@ -93,16 +101,16 @@ def logistic(
     labels: np.ndarray,
     weight: np.ndarray,
     *,
-    strength: float,
+    strengths: Sequence[float],
     costs: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
-) -> tuple[np.ndarray, float]:
-    """Returns weights (c,), of the rows' dtype, and offset of a logistic regression on them.
+) -> list[tuple[np.ndarray, float]]:
+    """Returns weights (c,), of the rows' dtype, and offset of a logistic regression a strength.
 
     Args:
         rows: float32 or float64 (n, c); they are standardised first.
         labels: (n,) of 0 and 1.
         weight: Of each row, (n,).
-        strength: Inverse of the penalty, above 0 (`C` of scikit-learn).
+        strengths: Inverses of the penalty, above 0 (`C` of scikit-learn).
         costs: Gives, from the standardised rows and the scale that they were divided by, the matrix
             A of the penalty w·A·w on their weights; the identity by default.
     """
@@ -110,11 +118,15 @@ def logistic(
     rows = scale.transform(rows)
     penalty = costs(rows, scale.scale_) if costs else np.eye(rows.shape[1], dtype=rows.dtype)
     half = cholesky(penalty, lower=True)
-    model = LogisticRegression(C=strength, max_iter=2000, tol=1e-3)
     # With A = half · halfᵀ and u = halfᵀ · w, the penalty on u is the usual one.
-    model.fit(solve_triangular(half, rows.T, lower=True).T, labels, sample_weight=weight)
-    weights = solve_triangular(half.T, model.coef_[0], lower=False) / scale.scale_
-    return weights, float(model.intercept_[0] - weights @ scale.mean_)
+    turned = solve_triangular(half, rows.T, lower=True).T
+    found = []
+    for strength in strengths:
+        model = LogisticRegression(C=strength, max_iter=2000, tol=1e-3)
+        model.fit(turned, labels, sample_weight=weight)
+        weights = solve_triangular(half.T, model.coef_[0], lower=False) / scale.scale_
+        found.append((weights, float(model.intercept_[0] - weights @ scale.mean_)))
+    return found
 
 
 def between_people(rows: np.ndarray, labels: np.ndarray, people: np.ndarray) -> np.ndarray:

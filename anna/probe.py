@@ -20,9 +20,21 @@ from tqdm.auto import tqdm
 
 from anna import backend, lite
 from anna.layers import CellMean, Centred, Density, FromBytes
-from anna.penalised import PEOPLE, STEADY, Probe, fit
+from anna.penalised import PEOPLE, STEADY, Probe, fit, fits
 
-__all__ = ["PEOPLE", "STEADY", "TAPS", "Probe", "Tap", "build", "features", "fit", "put", "reader"]
+__all__ = [
+    "PEOPLE",
+    "STEADY",
+    "TAPS",
+    "Probe",
+    "Tap",
+    "build",
+    "features",
+    "fit",
+    "fits",
+    "put",
+    "reader",
+]
 
 _FINEST = 4  # what the map of evidence divides the side by; what is finer is averaged
 # Every block of the backbone, and what its output divides the side of what it sees by.

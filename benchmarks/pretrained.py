@@ -6,6 +6,8 @@ the cells, which are kept, so that a stopped run goes on. Writes anna/pretrained
 beside it.
 """
 
+from dataclasses import asdict
+
 import brain_tables
 import numpy as np
 import pandas as pd
@@ -32,7 +34,7 @@ def main() -> None:
     said = probe_tables.judge(seen, cells)
     strength, odds = probe_tables.choose(said, cells)
     # Nobody is tested here: every part has a say, each judged by a probe that had not seen it.
-    known = probe_tables.calibration(probe_tables.predictions(cells, odds))
+    known = probe_tables.calibration(probe_tables.predictions(cells, odds), cells)
     network = anna.probe.build(SIZE, weights="imagenet")
     everyone = np.ones(len(cells), bool)
     anna.probe.put(network, probe_tables.taught(cells, seen, everyone, strength=strength))
@@ -55,7 +57,7 @@ def main() -> None:
             "strength": strength,
         },
         "ranges": anna.quality.ranges(anna.facts.of(cells)),
-        "calibration": {"temperature": known.temperature},
+        "calibration": asdict(known),
         "scores on people not seen": _scores(cells, found, alone),
         "people misjudged for the most part": people.query("accuracy < 0.5")["subject"].tolist(),
     }
@@ -80,14 +82,15 @@ def _card(record: dict, cells: pd.DataFrame) -> str:
     """Returns the card, Markdown."""
     people = cells.groupby("label")["group"].nunique()
     count = cells["label"].value_counts()
-    known, recipe = record["calibration"], record["recipe"]
+    known, recipe, share = record["calibration"], record["recipe"], cells["label"].mean()
     scores = pd.DataFrame(record["scores on people not seen"]).map("{:.3f}".format)
     scores = anna.card.table(scores.rename_axis("").reset_index().to_dict("records"))
     return f"""# The trained ANNa of this package
 
 A linear probe (`anna.probe`) of EfficientNet-Lite0, which learnt from the photographs of ImageNet
-and was left as it is: the mean of its log-odds over a cell and its mirror image, over a temperature
-of {known["temperature"]:.3f}. For research and teaching. **Not for diagnosis.**
+and was left as it is. Its log-odds are divided by a temperature of {known["temperature"]:.3f}, and
+those of ALL among the cells it learnt from, {known["offset"]:.3f}, are added. For research and
+teaching. **Not for diagnosis.**
 
 ```python
 import anna
@@ -146,8 +149,9 @@ So read a call with care. People of whom fewer than half the cells were judged r
   magnification, the central {recipe["crop"]} pixels of a 450-pixel image.
 - No age, sex or origin of the people is known, so fairness cannot be examined.
 - On people it has not seen, its probabilities are off by the expected calibration error above, on
-  average. They are made as if half of all cells were ALL; in these people two thirds are, in yours
-  it is another share, and nothing corrects for it.
+  average. They are made for a share of ALL as among these cells, {share:.2f}; where you expect
+  another, do not take them as they are. Called from {share:.2f} on, not from a half, it judges as
+  if both classes were as likely.
 - Do not test it on the people named above: it has learnt from them.
 - Resolutions, levels, sights, the weight of size, both penalties and the kind of calibration were
   chosen with the scores of these people in sight; this flatters the scores.

@@ -87,9 +87,9 @@ def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, free: dict[str, dic
     finest = min(anna.probe.LEVELS.values())
     flat = seen.views.copy()
     flat[..., -1] = 0  # says nothing
-    scratch = probe_features.read(cells, kind="scratch", views=1)
+    scratch = probe_features.read(cells, kind="scratch")
     others = {
-        "with one view of two": Seen(seen.views[:1], seen.changes),
+        "with the mirror image, too": Seen(probe_features.read(cells, views=2), seen.changes),
         "without half the resolution": seen.without(_at(lambda tap: tap.scale == 2)),
         "with half the resolution alone": seen.without(_at(lambda tap: tap.scale == 1)),
         "without centring the stain": seen.without(_at(lambda tap: tap.sight == "centred")),
@@ -97,7 +97,7 @@ def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, free: dict[str, dic
         "without the term for size": Seen(flat, seen.changes),
         "without the finest levels": seen.without(_at(lambda tap: tap.share == finest)),
         "five levels of sixteen": seen.without(_at(lambda tap: tap.block not in FEW)),
-        "backbone from scratch, one view": Seen(scratch, np.zeros_like(seen.changes)),
+        "backbone from scratch": Seen(scratch, np.zeros_like(seen.changes)),
     }
     said = {f"without the penalty on {name}": each for name, each in free.items()}
     said |= {name: probe_tables.judge(each, cells) for name, each in others.items()}
@@ -127,7 +127,7 @@ def _robustness(
 ) -> pd.DataFrame:
     """Returns what disturbance costs cells out of their part, with and without the penalty on it.
 
-    One view each. Saves a figure of the first.
+    Saves a figure of the first.
     """
     ways = {"with": {}, "without": FREE["disturbance"]}
     sweeps = {
@@ -154,7 +154,8 @@ def _judge(
         found, probability = probe_features.of_pixels(pixels), np.empty(len(pixels))
         for name, probe in learnt.items():
             rows = part[::EVERY] == name
-            probability[rows] = expit(probe.log_odds(found[rows]) / known[name][1].temperature)
+            odds = probe_tables.calibrated(probe.log_odds(found[rows]), known[name][1])
+            probability[rows] = expit(odds)
         return probability
 
     return _judged

@@ -14,7 +14,7 @@ from anna import robustness
 from anna.layers import Views
 
 SIZE = 320
-VIEWS = 2
+VIEWS = 1
 EVERY = 4  # of which cells one is disturbed
 WAYS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     "jpeg": lambda cell, rng: robustness.jpeg(cell, int(rng.integers(60, 96))),
@@ -46,7 +46,7 @@ def read(cells: pd.DataFrame, *, kind: str = "imagenet", views: int = VIEWS) -> 
     Args:
         cells: As `parts_of_real_cells` returns them.
         kind: "imagenet"; or "scratch", with a backbone that knows nothing.
-        views: The first of those of `anna.layers.Views`.
+        views: 1, or 2 with the mirror image.
     """
     ws = anna.Workspace.locate()
     key = _key("".join(cells["name"]).encode())
@@ -88,10 +88,10 @@ def _network(kind: str) -> keras.Model:
 
 
 class _Turned:
-    """Pixels in one of the views, made when they are asked for."""
+    """Pixels as they are, or mirrored, made when they are asked for."""
 
     def __init__(self, pixels: np.ndarray, view: int):
-        self.pixels, self.view, self.views = pixels, view, Views(VIEWS, dtype="uint8")
+        self.pixels, self.view, self.views = pixels, view, Views(2, dtype="uint8")
         self.shape = pixels.shape
 
     def __len__(self) -> int:
@@ -99,4 +99,4 @@ class _Turned:
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         part = np.ascontiguousarray(self.pixels[rows])
-        return np.asarray(self.views(part)).reshape(VIEWS, *part.shape)[self.view]
+        return np.asarray(self.views(part)).reshape(2, *part.shape)[self.view]

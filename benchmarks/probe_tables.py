@@ -1,12 +1,12 @@
 """The protocol of `probe.py`: a part of the people has no say in what judges it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from real_cells import PARTS
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 import anna
@@ -35,13 +35,15 @@ class Seen:
 def taught(
     cells: pd.DataFrame, seen: Seen, rows: np.ndarray, *, strength: float, **options
 ) -> anna.probe.Probe:
-    """Returns the probe of these rows, bool (n,); `options` are those of `anna.probe.fit`."""
+    """Returns the probe of these rows, bool (n,); `options` are those of `anna.probe.fits`."""
+    return _taught(cells, seen, rows, strengths=(strength,), **options)[0]
+
+
+def _taught(cells: pd.DataFrame, seen: Seen, rows: np.ndarray, **options) -> list[anna.probe.Probe]:
     labels, people = cells["label"].to_numpy(int)[rows], cells["group"].to_numpy()[rows]
     changes = seen.changes[:, rows].reshape(-1, seen.changes.shape[-1])
     changes = changes[~np.isnan(changes).any(axis=1)]
-    return anna.probe.fit(
-        seen.views[:, rows], labels, people, strength=strength, changes=changes, **options
-    )
+    return anna.probe.fits(seen.views[:, rows], labels, people, changes=changes, **options)
 
 
 def judge(
@@ -55,14 +57,14 @@ def judge(
         seen: Row by row as the cells.
         cells: With `part`, `label` and `group`.
         strengths: To choose from.
-        **options: Of `anna.probe.fit`.
+        **options: Of `anna.probe.fits`.
     """
     part, said = cells["part"].to_numpy(), {}
     for count in (1, 2):
         for out in combinations(PARTS, count):
             held = np.isin(part, out)
-            for strength in strengths:
-                learnt = taught(cells, seen, ~held, strength=strength, **options)
+            probes = _taught(cells, seen, ~held, strengths=strengths, **options)
+            for strength, learnt in zip(strengths, probes, strict=True):
                 odds = np.full(len(cells), np.nan)
                 odds[held] = learnt.log_odds(seen.views[:, held]).mean(axis=0)
                 said["".join(out), strength] = odds
@@ -97,38 +99,50 @@ def mean_auc(odds: np.ndarray, cells: pd.DataFrame) -> float:
 def unseen(
     said: Odds, cells: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, tuple[float, anna.calibration.Calibration]]]:
-    """Returns calibrated out-of-part predictions, and each part's strength and temperature."""
+    """Returns calibrated out-of-part predictions, and each part's strength and calibration."""
     known, odds = {}, np.full(len(cells), np.nan)
     for part in PARTS:
         strength, inner = choose(said, cells, part)
-        known[part] = strength, calibration(predictions(cells, inner))
         rows = (cells["part"] == part).to_numpy()
-        odds[rows] = said[part, strength][rows] / known[part][1].temperature
+        known[part] = strength, calibration(predictions(cells, inner), cells[~rows])
+        odds[rows] = calibrated(said[part, strength][rows], known[part][1])
     return predictions(cells, odds), known
 
 
 def one_by_one(seen: Seen, cells: pd.DataFrame, known: dict, **options) -> pd.DataFrame:
     """Returns predictions of each person by a probe of all the others.
 
-    Strength and temperature are those of the person's part, which come from the other parts.
-    `options` are those of `anna.probe.fit`.
+    Strength and calibration are those of the person's part, which come from the other parts.
+    `options` are those of `anna.probe.fits`.
     """
     odds = np.full(len(cells), np.nan)
     for person, rows in cells.groupby("group").indices.items():
-        strength, calibrated = known[cells["part"].iloc[rows[0]]]
+        strength, calibration = known[cells["part"].iloc[rows[0]]]
         others = (cells["group"] != person).to_numpy()
         learnt = taught(cells, seen, others, strength=strength, **options)
-        odds[rows] = learnt.log_odds(seen.views[:, rows]).mean(axis=0) / calibrated.temperature
+        odds[rows] = calibrated(learnt.log_odds(seen.views[:, rows]).mean(axis=0), calibration)
     return predictions(cells, odds)
 
 
-def calibration(found: pd.DataFrame) -> anna.calibration.Calibration:
-    """Returns the temperature of people who are not judged, each counting alike.
+def calibration(found: pd.DataFrame, taught: pd.DataFrame) -> anna.calibration.Calibration:
+    """Returns the calibration of a probe: a temperature, and the log-odds of ALL where it learnt.
 
-    There is no offset: what so few people could tell of it is mostly who they are.
+    The temperature is that of people who are not judged, each counting alike. The probe weighs the
+    classes alike; the offset gives them back their shares. It is not found by how cells were
+    judged: what so few people could tell of it is mostly who they are.
+
+    Args:
+        found: Predictions of people who are not judged, by probes that have not seen them.
+        taught: The cells that the probe has learnt from.
     """
     weights = 1 / found.groupby("group")["group"].transform("size")
-    return anna.calibration.fit(found.assign(role="valid"), weights=weights, offset=False)
+    fitted = anna.calibration.fit(found.assign(role="valid"), weights=weights, offset=False)
+    return replace(fitted, offset=float(logit(taught["label"].mean())))
+
+
+def calibrated(odds: np.ndarray, known: anna.calibration.Calibration) -> np.ndarray:
+    """Returns calibrated log-odds."""
+    return odds / known.temperature + known.offset
 
 
 def predictions(cells: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
@@ -144,6 +158,7 @@ def settings(known: dict, before: float, after: float) -> pd.DataFrame:
             "part": part,
             "strength": strength,
             "temperature": each.temperature,
+            "offset": each.offset,
         }
         for part, (strength, each) in known.items()
     ]

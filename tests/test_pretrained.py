@@ -1,7 +1,7 @@
 """The trained ANNa of the package: it loads anywhere, brings its own crop, and gives its record."""
 
-import numpy as np
 import pytest
+from scipy.special import expit
 
 import anna
 
@@ -39,18 +39,23 @@ def test_it_judges_files_of_a_folder(model, sample_root):
     assert found["probability"].between(0, 1, inclusive="neither").all()
 
 
-def test_it_brings_its_crop_and_mirrored_cells_get_the_same_call(model, sample_root):
+def test_it_brings_its_crop_and_its_maps(model, sample_root):
     assert anna.models.crop_of(model) == 320
     path = sorted(sample_root.rglob("*.bmp"))[0]
     cell = anna.images.read(path, model.input_shape[1])[None]
-    mirrored = np.ascontiguousarray(cell[:, :, ::-1])
-    np.testing.assert_allclose(
-        anna.predict.probabilities(model, mirrored, batch_size=1),
-        anna.predict.probabilities(model, cell, batch_size=1),
-        atol=1e-4,
-    )
     maps = anna.predict.maps(model, cell)
     assert maps["evidence"].shape == maps["mask"].shape == (1, 80, 80)
+
+
+def test_its_probabilities_are_made_for_the_share_that_its_card_tells(model):
+    told = anna.models.record(anna.models.PRETRAINED)["calibration"]
+    layer = model.get_layer("calibration")
+    assert layer.offset == pytest.approx(told["offset"])
+    assert layer.scale == pytest.approx(1 / told["temperature"])
+    card = anna.models.PRETRAINED.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"a share of ALL as among these cells, {expit(told['offset']):.2f}" in " ".join(
+        card.split()
+    )
 
 
 def test_real_cells_of_the_people_who_taught_it(model, real_cells):

@@ -111,9 +111,12 @@ def test_it_finds_what_tells_the_classes_apart():
 
 def test_a_weaker_penalty_gives_larger_weights():
     data = planted(np.random.default_rng(0))
-    fits = [probe.fit(*data, strength=s) for s in (1e-4, 1e-2, 1.0)]
+    fits = probe.fits(*data, strengths=(1e-4, 1e-2, 1.0))
     sizes = [np.linalg.norm(each.weights[:-1]) for each in fits]
     assert sizes[0] < sizes[1] < sizes[2]
+    alone = probe.fit(*data, strength=1e-2)
+    np.testing.assert_array_equal(fits[1].weights, alone.weights)
+    assert fits[1].offset == alone.offset
 
 
 def test_the_same_cells_twice_teach_the_same():

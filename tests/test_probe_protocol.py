@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 import anna
 
@@ -102,3 +103,18 @@ def test_the_better_strength_is_chosen(probe_tables, data, seen):
         assert strength == 0.1
         assert np.isnan(odds[(cells["part"] == part).to_numpy()]).all()
         assert np.isfinite(odds[(cells["part"] != part).to_numpy()]).all()
+
+
+def test_the_offset_is_the_share_among_those_who_taught(probe_tables, data, seen):
+    cells = data[0]
+    fewer = (cells["part"] == "a") & (cells["label"] == 0) & (np.arange(len(cells)) % 2 == 1)
+    kept = np.flatnonzero(~fewer)
+    cells = cells.iloc[kept].reset_index(drop=True)
+    seen = type(seen)(seen.views[:, kept], seen.changes[:, kept])
+    said = probe_tables.judge(seen, cells, strengths=(0.1,))
+    _, known = probe_tables.unseen(said, cells)
+    for part, (_, calibration) in known.items():
+        share = cells.loc[cells["part"] != part, "label"].mean()
+        assert expit(calibration.offset) == pytest.approx(share)
+    assert known["a"][1].offset == pytest.approx(0)
+    assert known["b"][1].offset > 0

@@ -153,8 +153,8 @@ So read a call with care. People of whom fewer than half the cells were judged r
   another, do not take them as they are. Called from {share:.2f} on, not from a half, it judges as
   if both classes were as likely.
 - Do not test it on the people named above: it has learnt from them.
-- Resolutions, levels, sights, the weight of size, both penalties and the kind of calibration were
-  chosen with the scores of these people in sight; this flatters the scores.
+- Resolutions, levels, sights, the number of views, the weight of size, both penalties and the kind
+  of calibration were chosen with the scores of these people in sight; this flatters the scores.
 """
 
 

@@ -70,9 +70,8 @@ def bring_folder(source: Path, target: Path, names: list[str]) -> Path:
     with ThreadPoolExecutor(_THREADS) as pool:
         done = pool.map(partial(_bring, source, here), needed)
         try:
-            for _ in tqdm(
-                done, f"copying {source.name}", len(needed), unit="img", disable=not needed
-            ):
+            title, quiet = f"copying {source.name}", not needed
+            for _ in tqdm(done, title, len(needed), unit="img", disable=quiet):
                 pass
         finally:
             pool.shutdown(cancel_futures=True)
@@ -83,8 +82,8 @@ def _is_as_on_drive(copy: Path, source: Path) -> bool:
     """Returns whether a file need not be copied; images are not looked at again."""
     if not copy.is_file() or copy.suffix != ".csv":
         return copy.is_file()
-    states = copy.stat(), patiently(os.stat, source)
-    return len({(state.st_size, state.st_mtime_ns) for state in states}) == 1
+    ours, theirs = copy.stat(), patiently(os.stat, source)
+    return (ours.st_size, ours.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns)
 
 
 def _bring(source: Path, target: Path, name: str) -> None:

@@ -117,10 +117,10 @@ def one_by_one(seen: Seen, cells: pd.DataFrame, known: dict, **options) -> pd.Da
     """
     odds = np.full(len(cells), np.nan)
     for person, rows in cells.groupby("group").indices.items():
-        strength, calibration = known[cells["part"].iloc[rows[0]]]
+        strength, own = known[cells["part"].iloc[rows[0]]]
         others = (cells["group"] != person).to_numpy()
         learnt = taught(cells, seen, others, strength=strength, **options)
-        odds[rows] = calibrated(learnt.log_odds(seen.views[:, rows]).mean(axis=0), calibration)
+        odds[rows] = calibrated(learnt.log_odds(seen.views[:, rows]).mean(axis=0), own)
     return predictions(cells, odds)
 
 

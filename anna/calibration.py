@@ -52,7 +52,11 @@ class Calibration:
         outside = values[(values < 0) | (values > 1)]
         if outside.size:
             raise ValueError(f"Probabilities must be in 0..1. Received: {outside[0]}")
-        return expit(_log_odds(probability) / self.temperature + self.offset)
+        return expit(self.moved(_log_odds(probability)))
+
+    def moved(self, odds: ArrayLike) -> ArrayLike:
+        """Returns calibrated log-odds, of the same shape, from those of a network."""
+        return odds / self.temperature + self.offset
 
 
 def fit(

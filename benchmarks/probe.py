@@ -154,8 +154,7 @@ def _judge(
         found, probability = probe_features.of_pixels(pixels), np.empty(len(pixels))
         for name, probe in learnt.items():
             rows = part[::EVERY] == name
-            odds = probe_tables.calibrated(probe.log_odds(found[rows]), known[name][1])
-            probability[rows] = expit(odds)
+            probability[rows] = expit(known[name][1].moved(probe.log_odds(found[rows])))
         return probability
 
     return _judged

@@ -11,7 +11,6 @@ from probe_tables import Seen
 
 import anna
 from anna import robustness
-from anna.layers import Views
 
 SIZE = 320
 VIEWS = 1
@@ -55,7 +54,7 @@ def read(cells: pd.DataFrame, *, kind: str = "imagenet", views: int = VIEWS) -> 
         path = ws.arrays / f"probe_{key}_{SIZE}_{kind}{number}.npy"
         if not path.is_file():
             pixels = anna.images.load(cells, size=SIZE, cache=ws.arrays)
-            new = anna.probe.features(_network(kind), _Turned(pixels, number))
+            new = anna.probe.features(_network(kind), _Mirrored(pixels) if number else pixels)
             anna.workspace.write_whole(path, lambda part, new=new: np.save(part, new))
         found.append(np.load(path, allow_pickle=False))
     return np.stack(found)
@@ -87,16 +86,14 @@ def _network(kind: str) -> keras.Model:
     return anna.probe.build(SIZE, weights=None if kind == "scratch" else kind)
 
 
-class _Turned:
-    """Pixels as they are, or mirrored, made when they are asked for."""
+class _Mirrored:
+    """The mirror images of pixels, made when they are asked for."""
 
-    def __init__(self, pixels: np.ndarray, view: int):
-        self.pixels, self.view, self.views = pixels, view, Views(2, dtype="uint8")
-        self.shape = pixels.shape
+    def __init__(self, pixels: np.ndarray):
+        self.pixels, self.shape = pixels, pixels.shape
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        part = np.ascontiguousarray(self.pixels[rows])
-        return np.asarray(self.views(part)).reshape(2, *part.shape)[self.view]
+        return self.pixels[rows, :, ::-1]

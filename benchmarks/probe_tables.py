@@ -105,7 +105,7 @@ def unseen(
         strength, inner = choose(said, cells, part)
         rows = (cells["part"] == part).to_numpy()
         known[part] = strength, calibration(predictions(cells, inner), cells[~rows])
-        odds[rows] = calibrated(said[part, strength][rows], known[part][1])
+        odds[rows] = known[part][1].moved(said[part, strength][rows])
     return predictions(cells, odds), known
 
 
@@ -120,7 +120,7 @@ def one_by_one(seen: Seen, cells: pd.DataFrame, known: dict, **options) -> pd.Da
         strength, own = known[cells["part"].iloc[rows[0]]]
         others = (cells["group"] != person).to_numpy()
         learnt = taught(cells, seen, others, strength=strength, **options)
-        odds[rows] = calibrated(learnt.log_odds(seen.views[:, rows]).mean(axis=0), own)
+        odds[rows] = own.moved(learnt.log_odds(seen.views[:, rows]).mean(axis=0))
     return predictions(cells, odds)
 
 
@@ -138,11 +138,6 @@ def calibration(found: pd.DataFrame, taught: pd.DataFrame) -> anna.calibration.C
     weights = 1 / found.groupby("group")["group"].transform("size")
     fitted = anna.calibration.fit(found.assign(role="valid"), weights=weights, offset=False)
     return replace(fitted, offset=float(logit(taught["label"].mean())))
-
-
-def calibrated(odds: np.ndarray, known: anna.calibration.Calibration) -> np.ndarray:
-    """Returns calibrated log-odds."""
-    return odds / known.temperature + known.offset
 
 
 def predictions(cells: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:

@@ -5,15 +5,18 @@
 
 C-NMC's people stand in five parts; what is judged on a part has learnt from the others alone.
 `anna` is taught without one part, and without each two. The networks that have seen neither of two
-parts say, on the one, how those that judge the other are to be calibrated: temperature and offset
-come from people who are not judged. Stopped and started again, it goes on where it was. Prints
+parts say, on the one, at what temperature those that judge the other are to be read: it comes from
+people who are not judged. Stopped and started again, it goes on where it was. Prints
 tables, and writes them to output/csv/brain_*.csv.
 """
 
 import argparse
+import hashlib
+import json
 import logging
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import combinations
@@ -32,11 +35,11 @@ from anna.recipe import ANNA
 
 SEEDS = (0, 1)
 NETWORK = {"name": "anna", "size": 128}
-TEACH = {"epochs": 5, **ANNA}
+TEACH = {"epochs": 18, **ANNA}
 PHOTOGRAPHS = {"encoder": "efficientnetlite0", "weights": "imagenet"}  # left as it is
-LONGER = "18 epochs"
-VARIANTS = {  # what differs from the recipe: of the network, of the teaching
-    "anna": ({}, {}),
+SHORT = "5 epochs"  # beside it stands what is left out, and the start from photographs
+INGREDIENTS = {  # what differs from the recipe, of 5 epochs: of the network, of the teaching
+    SHORT: ({}, {}),
     "without augmentation": ({"augment": False}, {}),
     "without turning": ({"augment": ("flip", "shift", "scale", "focus", "stain")}, {}),
     "without stain changes": ({"augment": ("flip", "rotate", "shift", "scale", "focus")}, {}),
@@ -45,16 +48,20 @@ VARIANTS = {  # what differs from the recipe: of the network, of the teaching
     "without label smoothing": ({}, {"smoothing": 0.0}),
     "without weight decay": ({}, {"weight_decay": 0.0}),
     "at 96 pixels": ({"size": 96}, {}),
-    LONGER: ({}, {"epochs": 18}),
+}
+FROM_PHOTOGRAPHS = {
     "from photographs": (PHOTOGRAPHS, {"epochs": 3}),
     "from photographs, without centring": (PHOTOGRAPHS | {"centred": False}, {"epochs": 3}),
+}
+VARIANTS = {
+    "anna": ({}, {}),
     "anna-2020": (
         {"name": "anna-2020", "size": 128},
-        {"epochs": 5, "schedule": "cosine", "learning_rate": 1e-3},
+        {"epochs": TEACH["epochs"], "schedule": "cosine", "learning_rate": 1e-3},
     ),
+    **{name: (network, {"epochs": 5} | how) for name, (network, how) in INGREDIENTS.items()},
+    **FROM_PHOTOGRAPHS,
 }
-FROM_PHOTOGRAPHS = [name for name, (network, _) in VARIANTS.items() if "encoder" in network]
-INGREDIENTS = [name for name in VARIANTS if name not in ("anna-2020", LONGER, *FROM_PHOTOGRAPHS)]
 log = logging.getLogger(__name__)
 
 
@@ -77,7 +84,7 @@ def main() -> None:
     asked = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     cells = parts_of_real_cells()
-    for size in sorted({(NETWORK | VARIANTS[name][0])["size"] for name in asked.only}):
+    for size in sorted({settings(name)[0]["size"] for name in asked.only}):
         anna.images.load(cells, size=size, cache=anna.Workspace.locate().arrays)
     _work([job for job in jobs() if job.variant in asked.only], asked.jobs)
     for name, table in () if asked.train_only else tables(cells):
@@ -87,22 +94,17 @@ def main() -> None:
 
 def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields the tables by name, those of the whole protocol only when all of it is trained."""
-    started = brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])
-    if len(started):
-        yield "photographs", started
-    longer = [
-        brain_tables.single(cells, judged, [LONGER], seed).assign(seed=seed) for seed in SEEDS
-    ]
-    if len(table := pd.concat(longer)):
-        yield "epochs", table.assign(variant=[f"{LONGER}, seed {s}" for s in table["seed"]])
+    if len(table := brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])):
+        yield "photographs", table
+    if len(table := brain_tables.ingredients(cells, judged, INGREDIENTS, SEEDS[0])):
+        yield "ingredients", table
     if missing := [job for job in jobs() if job.variant == "anna" and not judged(*job).is_file()]:
         log.warning("%d networks of the protocol are missing: no other table.", len(missing))
         return
     yield "methods", brain_tables.methods(cells, judged, SEEDS)
-    yield "ingredients", brain_tables.ingredients(cells, judged, INGREDIENTS, SEEDS[0])
     yield "calibration", brain_tables.calibration(cells, judged, SEEDS)
     pixels = anna.images.load(cells, size=NETWORK["size"], cache=anna.Workspace.locate().arrays)
-    known = brain_tables.calibrations(judged, SEEDS[0])
+    known = brain_tables.calibrations(cells, judged, SEEDS[0])
     networks = brain_trust.judges(judged, SEEDS[0], known)
     yield "robustness", brain_trust.robustness(cells, pixels, networks, name="brain")
     yield "deletion", brain_trust.deletion(cells, pixels, networks, name="brain")
@@ -113,10 +115,9 @@ def jobs() -> list[Job]:
     own = [Job("anna", seed, part) for seed in SEEDS for part in PARTS]
     inner = [Job("anna", SEEDS[0], "".join(two)) for two in combinations(PARTS, 2)]
     old = [Job("anna-2020", SEEDS[0], part) for part in PARTS]
-    longer = [Job(LONGER, seed, part) for seed in SEEDS for part in PARTS]
-    rest = [name for name in VARIANTS if name not in ("anna", "anna-2020", LONGER)]
+    rest = [name for name in VARIANTS if name not in ("anna", "anna-2020")]
     without = [Job(name, SEEDS[0], part) for name in rest for part in PARTS]
-    return own + inner + old + longer + without
+    return own + inner + old + without
 
 
 def judged(variant: str, seed: int, without: str) -> Path:
@@ -124,8 +125,17 @@ def judged(variant: str, seed: int, without: str) -> Path:
     return _path(Job(variant, seed, without)) / "judged.csv"
 
 
+def settings(variant: str) -> tuple[dict, dict]:
+    """Returns the arguments of `anna.models.build` and of `anna.training.fit`."""
+    network, teaching = VARIANTS[variant]
+    network = NETWORK | network
+    return network, (TEACH if network["name"] == "anna" else {}) | teaching
+
+
 def _path(job: Job) -> Path:
-    folder = anna.Workspace.locate().models / "brain" / job.variant.replace(" ", "-")
+    """Returns the folder of a training; with other settings it is another."""
+    key = hashlib.blake2b(json.dumps(settings(job.variant)).encode(), digest_size=4).hexdigest()
+    folder = anna.Workspace.locate().models / "brain" / f"{job.variant.replace(' ', '-')}-{key}"
     return folder / f"{job.without}-{job.seed}"
 
 
@@ -134,10 +144,20 @@ def _work(todo: list[Job], count: int) -> None:
     share_threads(count)
     todo = [job for job in todo if not (_path(job) / "judged.csv").is_file()]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_leave_with_parent) as pool:
         running = {pool.submit(teach, job): job for job in todo}
         for done in tqdm(as_completed(running), "trainings", len(todo), unit="network"):
             done.result()
+
+
+def _leave_with_parent() -> None:
+    """Ends this process when the one that started it is gone, killed or not."""
+
+    def _watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=_watch, daemon=True).start()
 
 
 def share_threads(count: int) -> None:
@@ -149,20 +169,17 @@ def share_threads(count: int) -> None:
 def teach(job: Job) -> None:
     """Trains a network without some parts, and writes what it says of them: `judged.csv`."""
     ws, cells = anna.Workspace.locate(), parts_of_real_cells(progress=False)
-    network, recipe = (dict(part) for part in VARIANTS[job.variant])
+    network, teaching = settings(job.variant)
     held = cells["part"].isin(list(job.without))
     cells["role"] = np.where(held, "aside", "train")
-    options = NETWORK | network
-    pixels = anna.images.load(cells, size=options["size"], cache=ws.arrays, progress=False)
-    if options["name"] == "anna":
-        recipe = TEACH | recipe
-    model = anna.models.build(**options, seed=job.seed)
+    pixels = anna.images.load(cells, size=network["size"], cache=ws.arrays, progress=False)
+    model = anna.models.build(**network, seed=job.seed)
     fit = anna.training.warm_up if "encoder" in network else anna.training.fit
-    fit(model, pixels, cells, folder=_path(job), seed=job.seed, progress=False, **recipe)
+    fit(model, pixels, cells, folder=_path(job), seed=job.seed, progress=False, **teaching)
     rows = np.flatnonzero(held)
     found = cells.loc[held, ["name", "part", "subject", "group", "label"]]
     found["one view"] = anna.predict.probabilities(model, pixels[rows])
-    if options["name"] == "anna":
+    if network["name"] == "anna":
         found["probability"] = anna.predict.probabilities(
             anna.ensemble.join([model]), pixels[rows], batch_size=32
         )

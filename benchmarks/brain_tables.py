@@ -1,11 +1,12 @@
 """The tables of `brain.py`: the methods part by part, what an ingredient is worth, calibration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import probe_tables
 from real_cells import PARTS
 from scipy.special import expit, logit
 
@@ -64,7 +65,9 @@ def by_shares(cells: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables)
 
 
-def calibrations(place: Place, seed: int) -> dict[str, anna.calibration.Calibration]:
+def calibrations(
+    cells: pd.DataFrame, place: Place, seed: int
+) -> dict[str, anna.calibration.Calibration]:
     """Returns each part's calibration, found on the other four by networks that saw neither."""
     found = {}
     for part in PARTS:
@@ -73,7 +76,7 @@ def calibrations(place: Place, seed: int) -> dict[str, anna.calibration.Calibrat
             if part in two:
                 table = judged(place, "anna", seed, "".join(two))
                 others.append(table[table["part"] != part])
-        found[part] = anna.calibration.fit(pd.concat(others).assign(role="valid"))
+        found[part] = probe_tables.calibration(pd.concat(others), cells[cells["part"] != part])
     return found
 
 
@@ -123,7 +126,7 @@ def methods(cells: pd.DataFrame, place: Place, seeds: tuple[int, ...]) -> pd.Dat
     old = [judged(place, "anna-2020", seeds[0], part) for part in PARTS]
     if all(table is not None for table in old):
         rows["anna-2020, labels right"] = row(pd.concat(old), cells)
-    known = calibrations(place, seeds[0])
+    known = calibrations(cells, place, seeds[0])
     single = [row(alone(place, seed, known), cells) for seed in seeds]
     for seed, scores in zip(seeds, single, strict=True):
         rows[f"anna, seed {seed}"] = scores
@@ -134,33 +137,36 @@ def methods(cells: pd.DataFrame, place: Place, seeds: tuple[int, ...]) -> pd.Dat
     return pd.DataFrame(rows).T.rename_axis("method").reset_index()
 
 
-def ingredients(cells: pd.DataFrame, place: Place, variants: list[str], seed: int) -> pd.DataFrame:
-    """Returns the scores with each ingredient left out, one seed, at the classes' true shares."""
-    table = single(cells, place, variants, seed).set_index("variant")
+def ingredients(
+    cells: pd.DataFrame, place: Place, variants: Iterable[str], seed: int
+) -> pd.DataFrame:
+    """Returns the scores of `single` and what each variant loses against the first of them."""
+    first, *rest = variants
+    table = single(cells, place, [first, *rest], seed).set_index("variant")
+    if first not in table.index:
+        return table.iloc[:0].reset_index()
+    one = [judged(place, first, seed, part) for part in PARTS]
+    found = pd.concat(one).drop(columns="probability").rename(columns={"one view": "probability"})
+    table.loc["with one view of eight"] = row(by_shares(cells, found), cells, resamples=0)
     for name, gain in (("weighted_f1", "lost F1"), ("mean AUC", "lost AUC")):
-        table[gain] = table.loc["anna", name] - table[name]
+        table[gain] = table.loc[first, name] - table[name]
     return table.reset_index()
 
 
-def single(cells: pd.DataFrame, place: Place, variants: list[str], seed: int) -> pd.DataFrame:
+def single(cells: pd.DataFrame, place: Place, variants: Iterable[str], seed: int) -> pd.DataFrame:
     """Returns the scores of the variants that are there, one seed, at the classes' true shares."""
     rows = {}
     for variant in variants:
         parts = [judged(place, variant, seed, part) for part in PARTS]
-        if any(table is None for table in parts):
-            continue
-        found = pd.concat(parts)
-        rows[variant] = row(by_shares(cells, found), cells, resamples=0)
-        if variant == "anna":
-            one = found.assign(probability=found["one view"])
-            rows["with one view of eight"] = row(by_shares(cells, one), cells, resamples=0)
+        if all(table is not None for table in parts):
+            rows[variant] = row(by_shares(cells, pd.concat(parts)), cells, resamples=0)
     table = pd.DataFrame(rows).T.drop(columns=["low", "high"], errors="ignore")
     return table.rename_axis("variant").reset_index()
 
 
 def calibration(cells: pd.DataFrame, place: Place, seeds: tuple[int, ...]) -> pd.DataFrame:
     """Returns each part's temperature and offset, and the error of the pooled probabilities."""
-    known = calibrations(place, seeds[0])
+    known = calibrations(cells, place, seeds[0])
     plain = {part: anna.calibration.Calibration() for part in PARTS}
     rows = [
         {"part": part, "temperature": each.temperature, "offset": each.offset}

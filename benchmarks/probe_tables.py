@@ -125,15 +125,15 @@ def one_by_one(seen: Seen, cells: pd.DataFrame, known: dict, **options) -> pd.Da
 
 
 def calibration(found: pd.DataFrame, taught: pd.DataFrame) -> anna.calibration.Calibration:
-    """Returns the calibration of a probe: a temperature, and the log-odds of ALL where it learnt.
+    """Returns a calibration: a temperature, and the log-odds of ALL among those who taught.
 
-    The temperature is that of people who are not judged, each counting alike. The probe weighs the
-    classes alike; the offset gives them back their shares. It is not found by how cells were
-    judged: what so few people could tell of it is mostly who they are.
+    The temperature is that of people who are not judged, each counting alike. Probe and U-Net learn
+    with the classes alike; the offset gives them back their shares. It is not found by how cells
+    were judged: what so few people could tell of it is mostly who they are.
 
     Args:
-        found: Predictions of people who are not judged, by probes that have not seen them.
-        taught: The cells that the probe has learnt from.
+        found: Predictions of people who are not judged, by what has not seen them.
+        taught: The cells that what is calibrated has learnt from.
     """
     weights = 1 / found.groupby("group")["group"].transform("size")
     fitted = anna.calibration.fit(found.assign(role="valid"), weights=weights, offset=False)

@@ -182,7 +182,6 @@ TABLES = {
     "brain_methods": of_methods,
     "brain_ingredients": of_ingredients,
     "brain_photographs": of_ingredients,
-    "brain_epochs": of_ingredients,
     "brain_calibration": rounded,
     "brain_robustness": rounded,
     "brain_deletion": rounded,

@@ -52,17 +52,17 @@ def spoil(path, part):
 
 
 def test_a_part_has_no_say_in_its_own_calibration(brain_tables, place):
-    before = brain_tables.calibrations(place, 0)
+    before = brain_tables.calibrations(cells(), place, 0)
     for two in combinations("abcde", 2):
         if "c" in two:
             spoil(place("anna", 0, "".join(two)), "c")
-    after = brain_tables.calibrations(place, 0)
+    after = brain_tables.calibrations(cells(), place, 0)
     assert after["c"] == before["c"]
     assert all(after[part] != before[part] for part in "abde")
 
 
 def test_doubled_log_odds_are_halved(brain_tables, place):
-    for known in brain_tables.calibrations(place, 0).values():
+    for known in brain_tables.calibrations(cells(), place, 0).values():
         assert known.temperature > 1.3
 
 

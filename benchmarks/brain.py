@@ -6,8 +6,8 @@
 C-NMC's people stand in five parts; what is judged on a part has learnt from the others alone.
 `anna` is taught without one part, and without each two. The networks that have seen neither of two
 parts say, on the one, at what temperature those that judge the other are to be read: it comes from
-people who are not judged. Stopped and started again, it goes on where it was. Prints
-tables, and writes them to output/csv/brain_*.csv.
+people who are not judged. Stopped and started again, it goes on where it was; with other settings
+it begins anew. Prints tables, and writes them to output/csv/brain_*.csv.
 """
 
 import argparse
@@ -37,8 +37,8 @@ SEEDS = (0, 1)
 NETWORK = {"name": "anna", "size": 128}
 TEACH = {"epochs": 18, **ANNA}
 PHOTOGRAPHS = {"encoder": "efficientnetlite0", "weights": "imagenet"}  # left as it is
-SHORT = "5 epochs"  # beside it stands what is left out, and the start from photographs
-INGREDIENTS = {  # what differs from the recipe, of 5 epochs: of the network, of the teaching
+SHORT = "5 epochs"  # the others of INGREDIENTS are compared with it
+INGREDIENTS = {  # what differs from the recipe, at 5 epochs: of the network, of the teaching
     SHORT: ({}, {}),
     "without augmentation": ({"augment": False}, {}),
     "without turning": ({"augment": ("flip", "shift", "scale", "focus", "stain")}, {}),

@@ -30,7 +30,9 @@ def benchmark(monkeypatch):
     monkeypatch.syspath_prepend(str(REPO / "benchmarks"))
     yield importlib.import_module
     for name in (
+        "brain",
         "brain_tables",
+        "brain_trust",
         "full_size",
         "gpu",
         "probe_tables",

@@ -94,3 +94,28 @@ def test_true_shares_raise_the_log_odds_by_those_of_the_teachers(brain_tables):
     moved = brain_tables.by_shares(table, found)
     share = table.loc[table["part"] != "b", "label"].mean()
     np.testing.assert_allclose(moved.loc[moved["part"] == "b", "probability"], share, atol=1e-9)
+
+
+def test_ingredients_stand_beside_the_first_and_its_single_view(brain_tables, place):
+    for part in "abcde":
+        spoil(place("anna", 0, part), part)  # all views together; one view knows as before
+        table = tables.read(place("anna", 0, part))
+        tables.write(table.assign(probability=table["one view"]), place("less", 0, part))
+    found = brain_tables.ingredients(cells(), place, ["anna", "less", "not trained"], 0)
+    found = found.set_index("variant")
+    assert list(found.index) == ["anna", "less", "with one view of eight"]
+    assert found.loc["anna", "lost AUC"] == 0
+    assert found.loc["less", "mean AUC"] == found.loc["with one view of eight", "mean AUC"]
+    assert found.loc["less", "lost AUC"] < -0.1
+    assert brain_tables.ingredients(cells(), place, ["not trained", "anna"], 0).empty
+
+
+def test_other_settings_of_a_variant_have_another_folder(benchmark, monkeypatch):
+    brain = benchmark("brain")
+    before = {name: brain.judged(name, 0, "a") for name in brain.VARIANTS}
+    assert len(set(before.values())) == len(before)
+    monkeypatch.setitem(brain.TEACH, "epochs", 7)
+    after = {name: brain.judged(name, 0, "a") for name in brain.VARIANTS}
+    assert after["anna"] != before["anna"]
+    assert after["5 epochs"] == before["5 epochs"]  # says its own
+    assert after["anna-2020"] == before["anna-2020"]  # has said its own

@@ -37,9 +37,9 @@ SEEDS = (0, 1)
 NETWORK = {"name": "anna", "size": 128}
 TEACH = {"epochs": 18, **ANNA}
 PHOTOGRAPHS = {"encoder": "efficientnetlite0", "weights": "imagenet"}  # left as it is
-SHORT = "5 epochs"  # the others of INGREDIENTS are compared with it
-INGREDIENTS = {  # what differs from the recipe, at 5 epochs: of the network, of the teaching
-    SHORT: ({}, {}),
+SHORT = 5  # epochs of the ingredients, and of what they are compared with
+INGREDIENTS = {  # what differs from the recipe: of the network, of the teaching
+    f"{SHORT} epochs": ({}, {}),
     "without augmentation": ({"augment": False}, {}),
     "without turning": ({"augment": ("flip", "shift", "scale", "focus", "stain")}, {}),
     "without stain changes": ({"augment": ("flip", "rotate", "shift", "scale", "focus")}, {}),
@@ -59,7 +59,7 @@ VARIANTS = {
         {"name": "anna-2020", "size": 128},
         {"epochs": TEACH["epochs"], "schedule": "cosine", "learning_rate": 1e-3},
     ),
-    **{name: (network, {"epochs": 5} | how) for name, (network, how) in INGREDIENTS.items()},
+    **{name: (network, {"epochs": SHORT} | how) for name, (network, how) in INGREDIENTS.items()},
     **FROM_PHOTOGRAPHS,
 }
 log = logging.getLogger(__name__)
@@ -102,9 +102,11 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         log.warning("%d networks of the protocol are missing: no other table.", len(missing))
         return
     yield "methods", brain_tables.methods(cells, judged, SEEDS)
+    known = brain_tables.calibrations(cells, judged, SEEDS[0])
+    found = brain_tables.together(judged, SEEDS, known)
+    yield "people", anna.metrics.by_subject(found.assign(drawn=False), 0.5)
     yield "calibration", brain_tables.calibration(cells, judged, SEEDS)
     pixels = anna.images.load(cells, size=NETWORK["size"], cache=anna.Workspace.locate().arrays)
-    known = brain_tables.calibrations(cells, judged, SEEDS[0])
     networks = brain_trust.judges(judged, SEEDS[0], known)
     yield "robustness", brain_trust.robustness(cells, pixels, networks, name="brain")
     yield "deletion", brain_trust.deletion(cells, pixels, networks, name="brain")

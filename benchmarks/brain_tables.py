@@ -60,8 +60,8 @@ def by_shares(cells: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for part, table in found.groupby("part"):
         share = cells.loc[cells["part"] != part, "label"].mean()
-        odds = logit(table["probability"].clip(1e-7, 1 - 1e-7)) + logit(share)
-        tables.append(table.assign(probability=expit(odds)))
+        known = anna.calibration.Calibration(offset=float(logit(share)))
+        tables.append(_calibrated(table, known))
     return pd.concat(tables)
 
 

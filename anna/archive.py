@@ -11,6 +11,7 @@ import tarfile
 import time
 import zipfile
 import zlib
+from collections.abc import Iterable
 from glob import escape
 from pathlib import Path, PurePosixPath
 
@@ -73,6 +74,13 @@ def is_drawn(folder: Path) -> bool:
     """Returns whether a folder lies in a drawn stand-in."""
     folder = folder.resolve()
     return any((above / MARKER).is_file() for above in (folder, *folder.parents))
+
+
+def are_drawn(paths: Iterable[str | os.PathLike]) -> list[bool]:
+    """Returns of each file whether it lies in a drawn stand-in; each folder is looked at once."""
+    folders = [Path(path).parent for path in paths]
+    known = {folder: is_drawn(folder) for folder in set(folders)}
+    return [known[folder] for folder in folders]
 
 
 def part_of(root: Path, name: str) -> Path:

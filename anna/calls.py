@@ -11,7 +11,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from anna import facts, models, predict, quality
+from anna.archive import are_drawn
 from anna.checks import CLASSES, require_fraction
+
+DRAWN = "drawn, not a real cell"
 
 
 def of(
@@ -26,7 +29,7 @@ def of(
     """Returns one row a file: `path`, `probability` of ALL, `call`, `warning`, `problem`.
 
     The call is ALL or HEM, empty where a file could not be judged; then `problem` says why. The
-    warning, of `anna.quality`, says what is unlike the cells learnt from.
+    warning says that a cell is drawn, and, by `anna.quality`, what is unlike the cells learnt from.
 
     Args:
         model: Trained.
@@ -48,5 +51,7 @@ def of(
     bar = tqdm(found["path"], "measuring cells", unit="file", disable=not progress)
     measured = pd.DataFrame([facts.of_file(path) for path in bar], columns=facts.COLUMNS)
     warned = quality.warnings(measured, known, crop=crop or models.crop_of(model))
-    found["warning"] = np.where(found["call"] == "", "", warned)
+    drawn = np.where(are_drawn(found["path"]), DRAWN, "")
+    notes = ["; ".join(filter(None, each)) for each in zip(drawn, warned, strict=True)]
+    found["warning"] = np.where(found["call"] == "", "", notes)
     return found[["path", "probability", "call", "warning", "problem"]]

@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from anna import images, markup, predict
-from anna.archive import is_drawn
+from anna.archive import are_drawn
 from anna.card import DRAWN
 from anna.checks import CLASSES
 from anna.models import crop_of
@@ -111,8 +111,8 @@ def _pictures(model: keras.Model, row: dict, crop: int) -> tuple[str, str]:
 
 def stand_in(calls: pd.DataFrame) -> str:
     """Returns a notice as HTML where files are of a drawn stand-in; else nothing."""
-    drawn = any(map(is_drawn, calls["path"].map(lambda path: Path(path).parent).unique()))
-    return f'\n<p class="notice"><strong>{DRAWN}.</strong></p>' if drawn else ""
+    notice = f'\n<p class="notice"><strong>{DRAWN}.</strong></p>'
+    return notice if any(are_drawn(calls["path"])) else ""
 
 
 def picture(image: np.ndarray, name: str) -> str:

@@ -118,13 +118,14 @@ def test_a_file_that_could_not_be_judged_is_exit_code_1(model, folder, tmp_path)
     assert len(pd.read_csv(out)) == 3
 
 
-def test_a_page_of_drawn_cells_says_so(model, folder, tmp_path, sample_root):
+def test_page_and_table_say_that_cells_are_drawn(model, folder, tmp_path, sample_root):
     options = {"known": KNOWN, "progress": False}
     drawn = next(sample_root.rglob("*.bmp"))
     for path, says in ((folder / "a.png", False), (drawn, True)):
         calls = anna.calls.of(model, [path], **options)
         text = anna.page.write(tmp_path / "page.html", calls, model, progress=False).read_text()
         assert (anna.card.DRAWN in text) == says
+        assert (anna.calls.DRAWN in calls["warning"].item()) == says
 
 
 def test_a_network_without_maps_has_a_page_without_evidence(folder, tmp_path):

@@ -1,10 +1,15 @@
 """The protocol on real people: what judges a part, and what calibrates it, has not seen it."""
 
+import subprocess
+import sys
+import time
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from places import REPO
 
 from anna import calibration, tables
 
@@ -118,3 +123,39 @@ def test_other_settings_of_a_variant_have_another_folder(benchmark, monkeypatch)
     after = {name: brain.judged(name, 0, "a") for name in brain.VARIANTS}
     assert after["anna"] != before["anna"]
     assert after["5 epochs"] == before["5 epochs"]  # says its own
+
+
+START = """
+import multiprocessing, os, sys, time
+from concurrent.futures import ProcessPoolExecutor
+sys.path.insert(0, sys.argv[1])
+import brain
+spawn = multiprocessing.get_context("spawn")
+with ProcessPoolExecutor(1, mp_context=spawn, initializer=brain._leave_with_parent) as pool:
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 600)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux for a process")
+def test_workers_leave_when_their_parent_is_killed():
+    command = [sys.executable, "-c", START, str(REPO / "benchmarks")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
+        worker = Path("/proc") / parent.stdout.readline().strip() / "stat"
+        assert is_running(worker)
+        parent.kill()
+    until = time.monotonic() + 30
+    while is_running(worker) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not is_running(worker)
+
+
+def is_running(process):
+    """Whether a process is there and not but waiting to be buried."""
+    try:
+        return process.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

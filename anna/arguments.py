@@ -21,7 +21,7 @@ _EXAMPLES = {
   anna prepare && anna train && anna test
   anna export anna.onnx
 """,
-    "sample": "example:\n  anna sample input/\n",
+    "sample": "example:\n  anna sample input/sample\n",
     "verify": "example:\n  anna verify /data/C-NMC_Leukemia --out problems.csv\n",
     "prepare": "examples:\n  anna prepare\n  ANNA_INPUT=archive.zip anna prepare --size 160\n",
     "train": "examples:\n  anna train\n  anna train --epochs 3 --seed 1\n"

@@ -148,13 +148,14 @@ So read a call with care. People of whom fewer than half the cells were judged r
 - One collection, one stain, one way of cutting cells out: each cell centred on black, at C-NMC's
   magnification, the central {recipe["crop"]} pixels of a 450-pixel image.
 - No age, sex or origin of the people is known, so fairness cannot be examined.
-- On people it has not seen, its probabilities are off by the expected calibration error above, on
-  average. They are made for a share of ALL as among these cells, {share:.2f}; where you expect
-  another, do not take them as they are. Called from {share:.2f} on, not from a half, it judges as
-  if both classes were as likely.
+- The expected calibration error above pools the cells of all people, and errors of different people
+  cancel in it: for one person the probabilities can be much further off. They are made for a share
+  of ALL as among these cells, {share:.2f}; where you expect another, do not take them as they are.
+  Called from {share:.2f} on, not from a half, it judges as if both classes were as likely.
 - Do not test it on the people named above: it has learnt from them.
-- Resolutions, levels, sights, the number of views, the weight of size, both penalties and the kind
-  of calibration were chosen with the scores of these people in sight; this flatters the scores.
+- Resolutions, colours, the blocks that are read, the number of views, the weight of size, both
+  penalties and the kind of calibration were chosen with the scores of these people in sight; this
+  flatters the scores.
 """
 
 

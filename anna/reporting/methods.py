@@ -67,7 +67,7 @@ MEASURES = (
     "Weighted F1 is the challenge's measure. Sensitivity, specificity, PPV and NPV tell of the "
     "calls at the threshold; AUC and average precision of the order, at all thresholds; Brier "
     "score and expected calibration error (ten bins of equal width) of the probabilities. Size "
-    "alone stands beside them, since a network that does no better has learnt no more."
+    "alone stands beside them: a network that does no better has not shown that it uses more."
 )
 INTERVALS = (
     "{level:.0%} expanded percentile intervals (Hesterberg) of a bootstrap over people within each "

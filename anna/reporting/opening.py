@@ -100,8 +100,9 @@ def _summary(run: Finished, found: dict[str, pd.DataFrame]) -> str:
         "Methods": (
             f"A U-Net with a classification head (<code>{html.escape(main)}</code>). People, not "
             f"images, were split: {_people(taught):,} taught and validated, {model['people']:,} "
-            f"tested ({model['cells']:,} cells). Epoch, threshold and settings come from training "
-            "people; the test set was opened once. Intervals are over people."
+            f"tested ({model['cells']:,} cells). The threshold comes from the validation people, "
+            "and so does the epoch where it was chosen. How often these test people were judged "
+            "before is not recorded: whoever publishes must say so. Intervals are over people."
         ),
         "Results": (
             f"Weighted F1 {score(model, 'weighted_f1')}, AUC {score(model, 'auc')}, sensitivity "

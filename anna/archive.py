@@ -28,7 +28,9 @@ PARTS = {  # as Kaggle calls them, and as the Cancer Imaging Archive does
     "validation_data": "C-NMC_test_prelim_phase_data",
     "testing_data": "C-NMC_test_final_phase_data",
 }
+TABLE = "C-NMC_test_prelim_phase_data_labels.csv"  # in the folder of its images, or beside it
 NAMES = {*PARTS, *PARTS.values()}
+_VERSION = 2  # of what is taken out of an archive
 _FOLD = "fold_[0-9]"
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 MARKER = "DRAWN.json"  # lies in the folder of a drawn stand-in
@@ -140,7 +142,7 @@ def unpacked(archive: Path) -> Path:
     every download archive.zip, and a corrected label leaves the size as it was.
     """
     state = patiently(archive.stat)
-    about = (str(archive.resolve()), f"{state.st_size} {state.st_mtime_ns}")
+    about = (str(archive.resolve()), f"{state.st_size} {state.st_mtime_ns} {_VERSION}")
     known = (hashlib.blake2b(each.encode(), digest_size=4).hexdigest() for each in about)
     return Workspace.locate().arrays.parent / "unpacked" / "_".join([archive.stem, *known])
 
@@ -228,7 +230,7 @@ def _tar_members(source: tarfile.TarFile) -> dict[str, tuple]:
 
 
 def _wanted(member: str) -> bool:
-    """Returns whether a zip's member is of C-NMC, or says that its cells are drawn."""
+    """Returns whether a file is of C-NMC, tells labels, or says that its cells are drawn."""
     parts = member.split("/")
     inside = any(part in NAMES or re.fullmatch(_FOLD, part) for part in parts)
-    return (inside and member.endswith((".bmp", ".csv"))) or parts[-1] == MARKER
+    return (inside and member.endswith((".bmp", ".csv"))) or parts[-1] in (MARKER, TABLE)

@@ -49,9 +49,17 @@ def of(
     called = np.where(found["probability"] >= threshold, *reversed(CLASSES))
     found["call"] = np.where(found["probability"].isna(), "", called)
     bar = tqdm(found["path"], "measuring cells", unit="file", disable=not progress)
-    measured = pd.DataFrame([facts.of_file(path) for path in bar], columns=facts.COLUMNS)
+    measured = pd.DataFrame([_measured(path) for path in bar], columns=facts.COLUMNS)
     warned = quality.warnings(measured, known, crop=crop or models.crop_of(model))
     drawn = np.where(are_drawn(found["path"]), DRAWN, "")
     notes = ["; ".join(filter(None, each)) for each in zip(drawn, warned, strict=True)]
     found["warning"] = np.where(found["call"] == "", "", notes)
     return found[["path", "probability", "call", "warning", "problem"]]
+
+
+def _measured(path: str) -> dict[str, object]:
+    """Returns the facts of a file; none where the disk fails, which is told where it is judged."""
+    try:
+        return facts.of_file(path)
+    except OSError:
+        return {}

@@ -30,14 +30,18 @@ def main(words: list[str] | None = None) -> int:
         parser.exit(2, f"anna: {error}\n")
 
 
-def _chosen(asked: argparse.Namespace) -> tuple[Path, float, Path]:
-    """Returns the file of the network asked for, its threshold, and its card."""
-    file, threshold = asked.model or anna.models.PRETRAINED, asked.threshold
-    card = Path(file).with_suffix(".md")
+def _chosen(asked: argparse.Namespace) -> tuple[Path, float, Path | None]:
+    """Returns the file of the network asked for, its threshold, and its card if it has one."""
+    threshold = asked.threshold
     if asked.trained:
         ws = anna.Workspace.locate()
-        file, card = anna.trained.best(ws), ws.output / "model_card.md"
+        file = anna.trained.best(ws)
+        anna.runs.require_ended(file.parent)
+        card = anna.trained.card(ws)
         threshold = anna.trained.threshold(ws) if threshold is None else threshold
+    else:
+        file = Path(asked.model or anna.models.PRETRAINED)
+        card = file.with_suffix(".md")
     return file, 0.5 if threshold is None else threshold, card
 
 
@@ -105,6 +109,7 @@ def _test(asked: argparse.Namespace) -> int:
         shown = (f"{key} {anna.card.score(scores[key])}" for key in _SHOWN)
         _say(f"{name}: {', '.join(shown)}")
     note = f"{results['note']}. " if results["note"] else ""
+    _say(f"tested on {results['data']['tested on']}")
     return _say(f"{note}{ws.output / 'results.json'}, {ws.output / 'model_card.md'}")
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from anna import facts, tables
-from anna.archive import MARKER, NAMES, find, part_of
+from anna.archive import NAMES, TABLE, find, is_drawn, part_of
 from anna.label_file import NONE, labels
 
 __all__ = ["census", "find", "index", "labels", "set_aside", "subject", "summary", "verify"]
 PRELIM = Path("validation_data") / "C-NMC_test_prelim_phase_data"
 FINAL = Path("testing_data") / "C-NMC_test_final_phase_data"
-LABELS = Path("validation_data") / "C-NMC_test_prelim_phase_data_labels.csv"
+LABELS = Path("validation_data") / TABLE
 SIDES = {"train": 450, "prelim": 450, "final": 600}  # pixels of the published images
 CLASSES = {1: "ALL", 0: "HEM"}
 COLUMNS = ["path", "name", "split", "fold", "subject", "label", "drawn"]
@@ -57,7 +57,7 @@ def index(root: str | Path) -> pd.DataFrame:
         raise FileNotFoundError(
             f"No C-NMC image found; expected training_data/fold_0/all/*.bmp below. Received: {root}"
         )
-    cells = pd.DataFrame(rows, columns=COLUMNS[:-1]).assign(drawn=(root / MARKER).exists())
+    cells = pd.DataFrame(rows, columns=COLUMNS[:-1]).assign(drawn=is_drawn(root))
     cells = tables.typed(cells, {key: tables.TYPES[key] for key in COLUMNS})
     return cells.sort_values("path", ignore_index=True)
 

@@ -83,6 +83,13 @@ def cut(path: str | os.PathLike) -> Cut:
         return Cut(lines.shape[:2], mode, place, to_rgb(part) if width else part.copy())
 
 
+def require_disk(error: ImageError) -> None:
+    """Raises OSError if the disk failed, not the file: going on without it would lose people."""
+    if error.passing:
+        told = f"The disk failed; run again when it is back. Received: {error}"
+        raise OSError(told) from error
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Opens an image file; whatever goes wrong in it becomes an `ImageError`."""

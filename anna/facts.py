@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from anna import kept
-from anna.decoding import ImageError, box, cut
+from anna.decoding import ImageError, box, cut, require_disk
 from anna.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -78,12 +78,17 @@ def reach(facts: pd.DataFrame) -> pd.Series:
 
 
 def of_file(path: str) -> dict[str, object]:
-    """Returns one row of `of`: the facts of one file, with its problem if it cannot be read."""
+    """Returns one row of `of`: the facts of one file, with its problem if it cannot be read.
+
+    Raises:
+        OSError: If the disk fails to give a file that is there.
+    """
     row = dict.fromkeys(COLUMNS, None) | {"path": path}
     row["bytes"], row["modified"] = kept.state(path)
     try:
         found = cut(path)
     except ImageError as error:
+        require_disk(error)
         return row | {"problem": str(error)}
     height, width = found.shape
     pixels = hashlib.sha256(str((height, width, 3, *found.box)).encode())  # the rest is black
@@ -103,6 +108,9 @@ def of(cells: pd.DataFrame, *, cache: Path | None = None, progress: bool = True)
         cells: Table with a column `path`.
         cache: The CSV that keeps the facts; by default `facts.csv` of the workspace.
         progress: Whether to show a bar while files are read.
+
+    Raises:
+        OSError: If the disk fails to give an image that is there; what was read before is kept.
     """
     cache = Path(cache) if cache else Workspace.locate().csv / "facts.csv"
     found = kept.rows(

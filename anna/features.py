@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from anna import kept
-from anna.decoding import ImageError, decode
+from anna.decoding import ImageError, decode, require_disk
 from anna.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -126,6 +126,7 @@ def of_file(path: str) -> dict[str, object]:
     try:
         return row | measure(decode(path))
     except ImageError as error:
+        require_disk(error)
         log.warning("No features of %s", error)
         return row | dict.fromkeys(FEATURES, np.nan)
 

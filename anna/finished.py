@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from anna.patience import patiently
 from anna.workspace import digest
 
 _TABLES = ("csv/prepared.csv", "csv/problems.csv")
+_IMAGES = "images of the test people"
 _HISTORIES = "models/*/history.csv"
 _SHOWS = {  # what a picture shows, if not what the networks say
     "class_balance": "csv/problems.csv",
@@ -33,7 +35,23 @@ def left(folder: str | Path) -> dict[str, str]:
             found.append(path)
     found += [path for path in map(folder.joinpath, _TABLES) if path.is_file()]
     found += folder.glob(_HISTORIES)
-    return {path.relative_to(folder).as_posix(): digest(path) for path in sorted(found)}
+    named = {path.relative_to(folder).as_posix(): digest(path) for path in sorted(found)}
+    hashes = _pixel_hashes(folder)
+    return named if hashes is None else named | {_IMAGES: _of(hashes)}
+
+
+def _pixel_hashes(folder: Path) -> pd.Series | None:
+    """Returns a hash of each test image's pixels by its name, or None if none was kept."""
+    prepared, facts = (folder / "csv" / f"{name}.csv" for name in ("prepared", "facts"))
+    if not (prepared.is_file() and facts.is_file()):
+        return None
+    test = tables.read(prepared).query("role == 'test'")
+    hashes = tables.read(facts).drop_duplicates("path").set_index("path")["pixel_hash"]
+    return test.set_index("name")["path"].map(hashes)
+
+
+def _of(hashes: pd.Series) -> str:
+    return hashlib.blake2b(hashes.to_csv().encode(), digest_size=8).hexdigest()
 
 
 def _changed(path: Path) -> float:
@@ -125,13 +143,18 @@ class Finished:
         return tables.read(path) if path.is_file() else None
 
     def pixel_hashes(self) -> pd.Series | None:
-        """Returns a hash of each tested image's pixels by its name, or None if none was kept."""
-        prepared, facts = self.table("prepared"), self.table("facts")
-        if prepared is None or facts is None:
-            return None
-        test = prepared[prepared["role"] == "test"]
-        hashes = facts.drop_duplicates("path").set_index("path")["pixel_hash"]
-        return test.set_index("name")["path"].map(hashes)
+        """Returns a hash of each tested image's pixels by its name, or None if none was kept.
+
+        Raises:
+            ValueError: The images are not those that were tested.
+        """
+        found, told = _pixel_hashes(self.folder), self.results.get("files", {}).get(_IMAGES)
+        if found is not None and told not in (None, _of(found)):
+            raise ValueError(
+                "The images are not those that were tested: test again (notebook 4, or "
+                f"`anna test`). Received: {self.folder}"
+            )
+        return found
 
 
 def read(folder: str | Path) -> Finished:

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from anna import pool
 from anna.crops import CROP, center_crop, resize, resized, shares, within
-from anna.decoding import ImageError, cut
+from anna.decoding import ImageError, cut, require_disk
 from anna.kept import state
 from anna.lock import alone
 from anna.workspace import named_when_full, require_room, sweep, write_whole
@@ -52,8 +52,8 @@ def load(
     i is `cells.iloc[i]`. The file's name is a hash of the settings and of path, bytes and time of
     change of every image, and a checksum of its pixels: another setting or a changed image makes a
     new file, a damaged one is made anew. Work that was interrupted goes on where it was; a second
-    run in the same folder waits for the first. What is no whole image, or not there, is a black
-    row, and a warning in the log.
+    run in the same folder waits for the first. What is no whole image is a black row, and a warning
+    in the log.
 
     Args:
         cells: Table with a column `path`.
@@ -64,15 +64,16 @@ def load(
 
     Raises:
         ValueError: If size or crop is not a positive whole number.
-        FileNotFoundError: If not one of the files is there.
+        FileNotFoundError: If a file is no longer there.
         OSError: If the disk is full, or fails to give an image that is there.
     """
     for name, value in (("size", size), ("crop", crop)):
         if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a positive whole number. Received: {value!r}")
     size, crop, paths = int(size), int(crop), cells["path"].tolist()
-    if paths and not any(Path(path).exists() for path in paths):
-        raise FileNotFoundError(f"No image is where the table says. Missing, first: {paths[0]}")
+    if gone := [path for path in paths if not os.path.lexists(path)]:
+        told = f"{len(gone):,} of {len(paths):,} images are not where the table says"
+        raise FileNotFoundError(f"{told}: prepare again. Missing, first: {gone[0]}")
     shape, folder = (len(paths), size, size, 3), Path(cache)
     if not paths:
         return np.empty(shape, np.uint8)
@@ -174,8 +175,6 @@ def _try(path: str, size: int, crop: int) -> np.ndarray | int:
     try:
         return read(path, size, crop=crop)
     except ImageError as error:
-        if error.passing:
-            told = f"The disk failed; run again when it is back. Received: {error}"
-            raise OSError(told) from error
+        require_disk(error)
         log.warning("left black: %s", error)
         return 0

@@ -71,6 +71,7 @@ class Keeper(keras.callbacks.Callback):
         ended = len(self.history) >= self.epochs or self.plan.ended(self.history)
         planned = len(self.history) if ended else self.epochs
         about = {"history": self.history, "settings": self.settings, "planned": planned}
+        about["asked"] = self.epochs
         save(self.model, self.folder / "last.keras", about)
         table = pd.DataFrame(self.history)
         tables.write(table, self.folder / "history.csv")

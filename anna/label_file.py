@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+_LABELS = {"1": 1, "0": 0, "1.0": 1, "0.0": 0}  # pandas writes the latter once one is missing
 NONE = pd.DataFrame({"name": [], "label": []}, index=pd.Index([], name="file"))
 
 
@@ -31,5 +32,5 @@ def labels(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{path}: columns missing or double. Received: {list(table.columns)}")
     table = table[needed].apply(lambda column: column.str.strip())
     table = table.set_axis(["file", "name", "label"], axis=1).dropna(subset=["file", "name"])
-    table["label"] = table["label"].map({"1": 1, "0": 0}).astype("Int64")
+    table["label"] = table["label"].map(_LABELS).astype("Int64")
     return table.drop_duplicates().set_index("file")

@@ -18,7 +18,6 @@ from anna import (
     models,
     predict,
     recipe,
-    report,
     runs,
     splits,
     steps,
@@ -26,6 +25,7 @@ from anna import (
     training,
 )
 from anna.devices import spread
+from anna.stored import record
 from anna.workspace import Workspace, digest
 
 
@@ -110,7 +110,7 @@ def gather(
             f"Missing: {missing} in {folders[0].parent}"
         )
     for folder, cells in zip(folders, _rotations(data, folds), strict=True):
-        runs.check(folder, cells)
+        runs.check(folder, cells, data.pixels)
     _check_alike(folders)
     parts = [tables.read(folder / "judged.csv") for folder in folders]
     found = pd.concat(parts, ignore_index=True).drop(columns="network")
@@ -171,8 +171,11 @@ def _check_alike(folders: list[Path]) -> None:
     """Checks that runs differ in their data alone."""
     made = []
     for folder in folders:
-        settings = report.read_json(folder / "settings.json")["settings"]
-        made.append({key: value for key, value in settings.items() if key != "data"})
+        about = record(folder / "last.keras")
+        settings = about["settings"] | {
+            "epochs": about.get("asked", about["settings"].get("epochs"))
+        }
+        made.append({key: value for key, value in settings.items() if key != "cells"})
     differ = {key for other in made for key in made[0] if other.get(key) != made[0][key]}
     if differ:
         raise ValueError(

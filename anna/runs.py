@@ -19,28 +19,41 @@ log = logging.getLogger(__name__)
 _NOT_ON = "The run cannot go on; move its folder away to begin anew"
 
 
-def check(folder: str | Path, cells: pd.DataFrame) -> None:
-    """Checks that a run has ended, and has learnt from the very people who teach in `cells`.
-
-    Args:
-        folder: Of a run of `fit`.
-        cells: As `anna.splits.assign` returns it.
+def require_ended(folder: Path) -> None:
+    """Checks that a run is there and has ended.
 
     Raises:
         FileNotFoundError: If there is no run in the folder.
-        anna.splits.LeakError: If the run is of another split or of other labels.
         ValueError: If it was stopped before the length that it was planned for.
     """
-    folder = Path(folder)
     files = [folder / name for name in ("best.keras", "last.keras", "split.csv")]
     if missing := [path for path in files if not path.is_file()]:
         raise FileNotFoundError(f"The network must be trained first. Missing: {missing[0]}")
     about = record(folder / "last.keras")
-    if (done := len(about["history"])) < (planned := about.get("planned", 0)):
+    asked = about["settings"].get("epochs", 0)  # of a fixed schedule; all that early versions tell
+    if (done := len(about["history"])) < (planned := about.get("planned", asked)):
         raise ValueError(
             "Training was stopped before its end: run it again, it goes on. "
             f"Received: {folder} with {done} of {planned} epochs"
         )
+
+
+def check(folder: str | Path, cells: pd.DataFrame, pixels: np.ndarray) -> None:
+    """Checks that a run has ended, and has learnt from the very cells that teach in `cells`.
+
+    Args:
+        folder: Of a run of `fit`.
+        cells: As `anna.splits.assign` returns it.
+        pixels: uint8 (n, size, size, 3); row i is `cells.iloc[i]`.
+
+    Raises:
+        FileNotFoundError: If there is no run in the folder.
+        anna.splits.LeakError: If the run is of another split or of other labels.
+        ValueError: If it was stopped before the length that it was planned for, or has learnt from
+            other pixels.
+    """
+    folder = Path(folder)
+    require_ended(folder)
     columns = ["name", "label", "role"]
     then, now = (
         set(table.loc[table["role"].isin(["train", "valid"]), columns].itertuples(index=False))
@@ -50,6 +63,12 @@ def check(folder: str | Path, cells: pd.DataFrame) -> None:
         raise splits.LeakError(
             "The network was trained on another split: train it again. "
             f"Received: {folder}, of which {len(then ^ now)} images differ"
+        )
+    known = record(folder / "last.keras")["settings"].get("cells")  # earlier versions tell none
+    if known not in (None, taught(cells, pixels)):
+        raise ValueError(
+            "The network was trained on other pixels under the same names: train it again, or "
+            f"prepare as then. Received: {folder}"
         )
 
 
@@ -63,20 +82,24 @@ def identity(model: keras.Model, cells: pd.DataFrame, pixels: np.ndarray) -> dic
         [type(layer).__name__, {k: v for k, v in layer.get_config().items() if k not in own}]
         for layer in model.layers
     ]
-    used = cells[cells["role"].isin(["train", "valid"])]
-    data = hashlib.blake2b(
-        used[["name", "label", "role"]].to_csv(index=False).encode(), digest_size=8
-    )
-    for start in range(0, len(pixels), 1024):
-        data.update(np.ascontiguousarray(pixels[start : start + 1024]))
     return {
         "network": model.name,
         "size": model.input_shape[1],
         "parameters": model.count_params(),
         "layers": _hash(json.dumps(layers, default=str).encode()),
-        "data": data.hexdigest(),
+        "cells": taught(cells, pixels),
         "drawn": bool(cells["drawn"].any()),
     } | ({"encoder": model.encoder} if getattr(model, "encoder", None) else {})
+
+
+def taught(cells: pd.DataFrame, pixels: np.ndarray) -> str:
+    """Returns a hash of the cells that teach or validate: names, labels, roles and pixels."""
+    used = cells["role"].isin(["train", "valid"]).to_numpy()
+    table = cells.loc[used, ["name", "label", "role"]].to_csv(index=False)
+    found, rows = hashlib.blake2b(table.encode(), digest_size=8), np.flatnonzero(used)
+    for start in range(0, len(rows), 1024):
+        found.update(pixels[rows[start : start + 1024]])
+    return found.hexdigest()
 
 
 def _hash(content: bytes) -> str:
@@ -100,7 +123,7 @@ def opened(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
         if not differ:
             raise ValueError(f"{_NOT_ON}. Missing: {folder / 'best.keras'}")
         _move_aside(folder, f"a run with other {', '.join(differ)}")
-    elif _record(folder, "best.keras").get("epoch", 0) > 1:  # 1: killed before its first last.keras
+    elif (folder / "best.keras").is_file() and not _just_begun(folder, settings):
         _move_aside(folder, "a run without last.keras")
     patiently(folder.mkdir, parents=True, exist_ok=True)
     patiently((folder / "best.keras").unlink, missing_ok=True)
@@ -110,6 +133,12 @@ def opened(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
     split = cells[["name", "subject", "group", "label", "role"]]
     tables.write(split, folder / "split.csv")
     return []
+
+
+def _just_begun(folder: Path, settings: dict) -> bool:
+    """Returns whether this very run was killed between its first best.keras and last.keras."""
+    about = _record(folder, "best.keras")
+    return about.get("epoch") == 1 and about.get("settings") == settings
 
 
 def _record(folder: Path, name: str) -> dict:

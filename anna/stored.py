@@ -4,12 +4,14 @@ import io
 import json
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
+from keras.optimizers import LossScaleOptimizer
 
 from anna import backend
 from anna.archive import leads_outside
@@ -99,6 +101,31 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         OSError: If the temporary folder is full.
     """
     patiently(_load_weights, model, path)
+
+
+def take_up(model: keras.Model, path: str | Path) -> None:
+    """Gives a compiled network the weights and the optimizer's state of a run that goes on.
+
+    For float16 Keras puts the optimizer into another one, whose state has another form: a run that
+    was begun on a graphics card of another kind is read in its own form.
+
+    Raises:
+        ValueError: As of `load_weights`.
+        OSError: As of `load_weights`.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+        load_weights(model, path)
+    if int(model.optimizer.iterations):
+        return
+    ours = model.optimizer
+    if isinstance(ours, LossScaleOptimizer):
+        model.optimizer = ours.inner_optimizer
+    else:
+        model.optimizer = LossScaleOptimizer(ours)
+        model.optimizer.build(model.trainable_variables)
+    load_weights(model, path)
+    model.optimizer = ours
 
 
 def _load_weights(model: keras.Model, path: str | Path) -> None:

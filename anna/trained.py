@@ -35,9 +35,10 @@ def load(ws: Workspace, name: str, data: Prepared) -> keras.Model:
     Raises:
         FileNotFoundError: If it is not trained.
         anna.splits.LeakError: If it was trained on another split.
-        ValueError: If its training was stopped, or if it is of another size or crop.
+        ValueError: If its training was stopped, or if it is of another size or crop, or of other
+            pixels.
     """
-    runs.check(ws.models / name, data.cells)
+    runs.require_ended(ws.models / name)
     model = models.load(best(ws, name))
     made = {"size": model.input_shape[1], "crop": models.crop_of(model)}
     now = {key: data.settings[key] for key in made}
@@ -46,6 +47,7 @@ def load(ws: Workspace, name: str, data: Prepared) -> keras.Model:
             f"The network {name} was trained on other pixels: train it again, or prepare as then. "
             f"Received: {made}, prepared {now}"
         )
+    runs.check(ws.models / name, data.cells, data.pixels)
     return model
 
 
@@ -55,12 +57,24 @@ def threshold(ws: Workspace, name: str = "anna") -> float:
     Raises:
         FileNotFoundError: If the network has not been tested, or was trained again since.
     """
+    if (found := _tested(ws, name)) is None:
+        raise FileNotFoundError(
+            f"Test the network {name} first (`anna test`): its threshold is missing, or of an "
+            f"earlier training. Received: {ws.output / 'results.json'}"
+        )
+    return found
+
+
+def card(ws: Workspace, name: str = "anna") -> Path | None:
+    """Returns the model card, or None where the network that it tells of is not the one there."""
+    path = ws.output / "model_card.md"
+    return path if path.is_file() and _tested(ws, name) is not None else None
+
+
+def _tested(ws: Workspace, name: str) -> float | None:
+    """Returns the threshold of the network that is there, or None if it has not been tested."""
     path = ws.output / "results.json"
     tested = report.read_json(path)["settings"] if path.is_file() else {}
     known, run = tested.get("threshold", {}), tested.get("runs", {}).get(name, {})
-    if not (name in known and best(ws, name).is_file() and run.get("digest") == digest(ws, name)):
-        raise FileNotFoundError(
-            f"Test the network {name} first (`anna test`): its threshold is missing, or of an "
-            f"earlier training. Received: {path}"
-        )
-    return known[name]
+    same = best(ws, name).is_file() and run.get("digest") == digest(ws, name)
+    return known.get(name) if same else None

@@ -1,7 +1,6 @@
-"""Fit, resume, cross-validate."""
+"""Fit, and go on."""
 
 import logging
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from anna.encoders import backbone_of
 from anna.keeping import Keeper, callbacks
 from anna.lock import alone
 from anna.recipe import Recipe
-from anna.stored import load_weights, record
+from anna.stored import load_weights, record, take_up
 from anna.workspace import digest
 
 log = logging.getLogger(__name__)
@@ -143,7 +142,7 @@ def _go_on(
     plan.compile(model, steps=len(learners), epochs=epochs)
     if done:
         log.info("%s: goes on after epoch %d", keeper.folder, done)
-        load_weights(model, keeper.folder / "last.keras")
+        take_up(model, keeper.folder / "last.keras")
     _run(
         model,
         keeper,
@@ -220,29 +219,3 @@ def warm_up(
     for layer in backbone:
         layer.trainable = True
     return run.folder / "best.keras"
-
-
-def cross_validate(
-    build: Callable[[], keras.Model],
-    pixels: np.ndarray,
-    cells: pd.DataFrame,
-    *,
-    folder: str | Path,
-    k: int = 5,
-    seed: int = 0,
-    **options,
-) -> Iterator[tuple[pd.DataFrame, Run]]:
-    """Yields, for each fold over people, the table with its roles and the training without it.
-
-    Args:
-        build: Makes a new, untrained network.
-        pixels: As in `fit`.
-        cells: With `group`; as `anna.splits.assign` returns it.
-        folder: One folder a fold is made in it, so that an interrupted round goes on where it was.
-        k: Number of folds.
-        seed: Of the folds and of training.
-        **options: Of `fit`.
-    """
-    for fold, table in enumerate(splits.rotations(cells, k=k, seed=seed)):
-        place = Path(folder) / f"fold-{fold}"
-        yield table, fit(build(), pixels, table, folder=place, seed=seed, **options)

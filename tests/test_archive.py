@@ -304,3 +304,19 @@ def test_a_corrected_archive_of_the_same_name_and_size_is_unpacked_too(copy, tmp
         images.append((archive.find(packed) / image.relative_to(copy)).read_bytes())
     assert [image[-1] for image in images] == [0, 1]
     assert len(list((own_output / "unpacked").glob("[!.]*"))) == 1  # the old one is gone
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+def test_labels_beside_the_folders_are_read_from_an_archive_too(copy, tmp_path, own_output, kind):
+    (copy / cnmc.LABELS).rename(copy / cnmc.LABELS.name)
+    place = tmp_path / "data"
+    if kind != "folder":
+        place = tmp_path / "archives"
+        place.mkdir()
+        zipped(copy, place / "archive.zip")
+        if kind == "tar":
+            (place / "archive.zip").unlink()
+            with tarfile.open(place / "archive.tar", "w") as out:
+                out.add(copy, "C-NMC_Leukemia")
+    cells = cnmc.index(archive.find(place))
+    assert cells.loc[cells["split"] == "prelim", "label"].tolist() == [1]

@@ -71,7 +71,16 @@ def test_the_whole_way(folder, capsys):
     with pytest.raises(SystemExit):
         main(["predict", str(source), "--trained", "--quiet"])
     assert "of an earlier training" in capsys.readouterr().err
+    assert main(["export", str(out), "--trained", "--threshold", "0.5", "--quiet"]) == 0
+    assert "card" not in anna.exported.record(out)  # the card is of the earlier training
+    last = output / "models" / "anna" / "last.keras"
+    about = anna.models.record(last) | {"planned": 3}
+    anna.models.save(anna.models.load(last), last, about)
+    with pytest.raises(SystemExit):
+        main(["predict", str(source), "--trained", "--threshold", "0.5", "--quiet"])
+    assert "1 of 3 epochs" in capsys.readouterr().err
     assert main(["prepare", "--size", "32", "--crop", "450", "--quiet"]) == 0
+    anna.models.save(anna.models.load(last), last, about | {"planned": 1})
     with pytest.raises(SystemExit):
         main(["test", "--quiet"])
     assert "trained on other pixels" in capsys.readouterr().err
@@ -93,7 +102,7 @@ def test_the_whole_way(folder, capsys):
         (["compare", "nowhere", "elsewhere"], "nowhere"),
         (["report"], "results.json"),
         (["export", "x.h5", "--quiet"], "Received: x.h5"),
-        (["export", "x.onnx", "--trained"], "anna test"),
+        (["export", "x.onnx", "--trained"], "must be trained first"),
     ],
 )
 def test_what_cannot_be_done_is_exit_code_2(words, said, tmp_path, monkeypatch, capsys):

@@ -166,6 +166,7 @@ MORE = [HEADER + ",note", *(f"{a},{b},{c},seen" for a, b, c in rows_of(3))]
         ([*PLAIN, PLAIN[2], PLAIN[2]], {}),
         ([*PLAIN, ",,", ""], {}),
         ([HEADER, *(f"{row}," for row in PLAIN[1:])], {}),
+        ([HEADER, *(f"{row}.0" for row in PLAIN[1:])], {}),
     ],
     ids=[
         "plain",
@@ -178,6 +179,7 @@ MORE = [HEADER + ",note", *(f"{a},{b},{c},seen" for a, b, c in rows_of(3))]
         "twice",
         "empty",
         "commas",
+        "floats",
     ],
 )
 def test_label_files_as_people_save_them(tmp_path, lines, form):

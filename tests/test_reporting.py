@@ -203,3 +203,9 @@ def test_pictures_older_than_the_network_are_of_another_run(folder, tmp_path):
     (mixed / "models" / "anna" / "best.keras").write_bytes(b"trained now")
     held = {name for name in finished.left(mixed) if name.startswith("viz/")}
     assert held == {f"viz/{name}.png" for name in ("class_balance", "network", "learning_curves")}
+
+
+def test_without_intervals_it_says_that_none_were_asked_for(tmp_path):
+    written = reporting.write(outputs.write(tmp_path, pictures=(), resamples=0)).read_text()
+    assert "No intervals were asked for" in written
+    assert "single test person" not in written

@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 from test_training import SIZE, network
 
-from anna import lock, metrics, models, rounds, splits, steps, tables
+from anna import lock, metrics, models, rounds, splits, steps, stored, tables
 from anna.cli import main
 
 FOLDS = 3
@@ -77,17 +76,18 @@ def test_what_another_network_said_does_not_count(ws, trained):
     assert judged.read_bytes() == right
 
 
-def test_folds_with_other_settings_are_not_scored_together(ws, trained, tmp_path):
-    settings = trained[2].folder / "settings.json"
-    right = settings.read_text()
-    other = json.loads(right)
-    other["settings"]["learning_rate"] = 1.0
-    settings.write_text(json.dumps(other))
+@pytest.mark.parametrize("name", ["learning_rate", "epochs"])
+def test_folds_with_other_settings_are_not_scored_together(ws, trained, name):
+    path = trained[2].folder / "last.keras"
+    right, about = path.read_bytes(), stored.record(path)
+    about["settings"]["learning_rate"] *= 2 if name == "learning_rate" else 1
+    about["asked"] += 1 if name == "epochs" else 0
+    stored.save(stored.load(path), path, about)
     try:
-        with pytest.raises(ValueError, match="Received: other learning_rate"):
+        with pytest.raises(ValueError, match=f"Received: other {name} in"):
             rounds.gather(ws, folds=FOLDS)
     finally:
-        settings.write_text(right)
+        path.write_bytes(right)
 
 
 def test_folds_of_another_split_are_not_scored(ws, trained, monkeypatch):

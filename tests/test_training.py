@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anna import encoders, models, recipe, runs, splits, training
+from anna import encoders, models, recipe, runs, splits, stored, training
 from anna.batches import Batches, chances, class_weights
 from anna.keeping import Keeper
 
@@ -66,7 +66,7 @@ def test_anna_learns_and_leaves_what_a_reader_needs(tmp_path, data):
     about = json.loads((run.folder / "settings.json").read_text())
     assert about["settings"]["seed"] == 0
     assert about["machine"]["backend"] == keras.backend.backend()
-    assert {"data", "layers", "parameters"} <= set(about["settings"])
+    assert {"cells", "layers", "parameters"} <= set(about["settings"])
     kept = models.load(run.folder / "best.keras")
     valid = (data[0]["role"] == "valid").to_numpy()
     labels = data[0].loc[valid, "label"].to_numpy(dtype=float)
@@ -205,9 +205,20 @@ def test_a_run_that_was_stopped_is_not_judged(tmp_path, data, schedule):
         patch.setattr(training, "callbacks", lambda *a, **b: [*kept(*a, **b), Stop()])
         fit(tmp_path / "run", data, model, **plan)
     with pytest.raises(ValueError, match=r"run it again.*2 of 3 epochs"):
-        runs.check(tmp_path / "run", data[0])
+        runs.check(tmp_path / "run", *data)
     fit(tmp_path / "run", data, **plan)
-    runs.check(tmp_path / "run", data[0])
+    runs.check(tmp_path / "run", *data)
+
+
+def test_a_run_of_an_early_version_that_was_stopped_is_not_judged(tmp_path, data):
+    """It told the length of a fixed schedule among its settings alone."""
+    fit(tmp_path, data, epochs=1, schedule="cosine")
+    about = stored.record(tmp_path / "last.keras")
+    del about["planned"]
+    about["settings"]["epochs"] = 3
+    stored.save(network(), tmp_path / "last.keras", about)
+    with pytest.raises(ValueError, match=r"run it again.*1 of 3 epochs"):
+        runs.check(tmp_path, *data)
 
 
 def test_leaks_and_missing_classes_are_refused_before_training(tmp_path, data):
@@ -236,14 +247,26 @@ def test_test_people_change_nothing(tmp_path, data):
 
 
 def test_a_run_is_of_the_split_that_it_is_judged_with(tmp_path, data):
-    cells, _ = data
+    cells, pixels = data
     fit(tmp_path / "run", data, epochs=1)
-    runs.check(tmp_path / "run", cells)
+    runs.check(tmp_path / "run", cells, pixels)
     other = cells.assign(role=cells["role"].replace({"valid": "test", "test": "valid"}))
     with pytest.raises(splits.LeakError, match=r"train it again.*32 images differ"):
-        runs.check(tmp_path / "run", other)
+        runs.check(tmp_path / "run", other, pixels)
     with pytest.raises(FileNotFoundError, match="elsewhere"):
-        runs.check(tmp_path / "elsewhere", cells)
+        runs.check(tmp_path / "elsewhere", cells, pixels)
+
+
+def test_a_run_is_of_the_pixels_that_it_is_judged_with(tmp_path, data):
+    cells, pixels = data
+    fit(tmp_path, data, epochs=1)
+    tested, taught = (cells["role"].isin(roles) for roles in (["test"], ["train", "valid"]))
+    new = pixels.copy()
+    new[tested] = 255 - new[tested]
+    runs.check(tmp_path, cells, new)  # other people to test are no other teachers
+    new[taught] = 255 - new[taught]
+    with pytest.raises(ValueError, match="other pixels under the same names"):
+        runs.check(tmp_path, cells, new)
 
 
 def test_a_new_run_does_not_begin_from_trained_weights(tmp_path, data):
@@ -253,12 +276,56 @@ def test_a_new_run_does_not_begin_from_trained_weights(tmp_path, data):
         fit(tmp_path / "two", data, model, epochs=1)
 
 
-def test_another_machine_goes_on_with_the_same_run(tmp_path, data):
-    options = {"size": SIZE, "filters": (4, 8)}
-    fit(tmp_path, data, models.build("anna", precision="float32", **options), epochs=1)
-    half = models.build("anna", precision="mixed_bfloat16", **options)
-    run = fit(tmp_path, data, half, epochs=2)
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("float32", "mixed_bfloat16"),
+        ("float32", "mixed_float16"),
+        ("mixed_float16", "float32"),
+        ("mixed_float16", "mixed_bfloat16"),
+        ("mixed_float16", "mixed_float16"),
+    ],
+)
+def test_another_machine_goes_on_with_the_same_run(tmp_path, data, first, then):
+    """Weights, steps and moments are as they were: the cosine goes on, too."""
+    plan = {"epochs": 2, "schedule": "cosine"}
+    options = {"size": SIZE, "filters": (4, 8), "augment": False}
+    kept = training.callbacks
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    model = models.build("anna", precision=first, **options)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "callbacks", lambda *a, **b: [*kept(*a, **b), Stop()])
+        fit(tmp_path, data, model, **plan)
+    before = state(model)
+    other = models.build("anna", precision=then, **options)
+    taken = {}
+
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            taken.update(state(self.model))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "callbacks", lambda *a, **b: [Look(), *kept(*a, **b)])
+        run = fit(tmp_path, data, other, **plan)
     assert (len(run.history), run.new_epochs) == (2, 1)
+    assert taken["iterations"] == before["iterations"] > 0
+    for one, same in zip(before["variables"], taken["variables"], strict=True):
+        np.testing.assert_array_equal(one, same)
+    steps = before["iterations"]
+    assert state(other)["iterations"] == 2 * steps
+    assert run.history["learning_rate"].is_monotonic_decreasing
+
+
+def state(model):
+    """What an optimizer knows, whatever it is wrapped in."""
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    values = [keras.ops.convert_to_numpy(variable) for variable in inner.variables]
+    return {"iterations": int(inner.iterations), "variables": values}
 
 
 def test_class_weights_make_classes_count_alike():
@@ -286,21 +353,6 @@ def test_batches_cover_each_row_once_in_an_order_of_seed_and_epoch():
     plain = Batches(pixels, np.zeros(20), rows, batch_size=4)
     assert plain[0][0][:, 0, 0, 0].tolist() == [3, 4, 5, 6]
     assert plain[0][1].dtype == np.float32
-
-
-def test_cross_validation_tests_each_person_once(tmp_path, data):
-    cells, pixels = data
-    cells = cells.assign(role=cells["role"].replace("test", "train"))
-    seen = []
-    rounds = training.cross_validate(
-        network, pixels, cells, folder=tmp_path, k=3, epochs=1, progress=False
-    )
-    for table, run in rounds:
-        splits.check(table)
-        assert run.new_epochs == 1
-        seen += table.loc[table["role"] == "test", "group"].unique().tolist()
-    assert sorted(seen) == sorted(cells["group"].unique())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["fold-0", "fold-1", "fold-2"]
 
 
 def test_the_best_of_a_new_run_starts_at_infinity(tmp_path):

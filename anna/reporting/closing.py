@@ -83,6 +83,8 @@ def _interpretation(run: Finished) -> str:
         lines.append("The cells are drawn: the figures show that the machinery works, no more.")
     if auc["value"] is None:
         lines.append("With test cells of one class only, no model can be ranked.")
+    elif not models[main]["resamples"]:
+        lines.append("No intervals were asked for: how people differ, this run does not tell.")
     elif auc["low"] is None:
         lines.append("A class has a single test person: how people differ, nobody can tell.")
     else:

@@ -138,8 +138,8 @@ def _split(run: Finished, found: pd.DataFrame) -> list[str]:
     model = run.model(run.main)
     tested = run.results["data"].get("tested on", "those held apart")
     size = TEST_SIZE.format(tested=tested, people=model["people"], cells=model["cells"])
-    share = run.results["settings"].get("preparation", {}).get("valid")
-    how = f" About {share:.0%} of the training images validate." if share else ""
+    share = (found["role"] == "valid").sum() / found["role"].isin(["train", "valid"]).sum()
+    how = f" Of the images of those who taught or validated, {share:.0%} validated."
     return [
         markup.part("partitions", "Parts", markup.prose(SPLIT + how)),
         markup.part("disjoint", "What the parts share", markup.prose(disjoint)),

@@ -12,7 +12,7 @@ from copies import make, picture, place, save, uid
 from PIL import Image
 
 import anna
-from anna import cnmc, decoding, facts, images
+from anna import calls, cnmc, decoding, facts, images, models
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
 
@@ -64,13 +64,27 @@ def test_a_failing_disk_stops_preparing_and_leaves_nothing_black(
     assert found.reshape(30, -1).any(axis=1).all()
 
 
-def test_a_file_that_a_failing_disk_kept_back_is_measured_again(pictures, tmp_path, failing):
-    first = facts.of(pictures, cache=tmp_path / "facts.csv", progress=False)
-    assert first["problem"].notna().sum() == 1
+def test_a_failing_disk_stops_verifying_and_sets_nobody_aside(pictures, tmp_path, failing):
+    with pytest.raises(OSError, match=r"disk failed; run again.*20\.bmp.*Input/output"):
+        facts.of(pictures, cache=tmp_path / "facts.csv", progress=False)
     failing()
     found = facts.of(pictures, cache=tmp_path / "facts.csv", progress=False)
     assert found["problem"].isna().all()
     assert found["pixel_hash"].nunique() == 30
+
+
+def test_a_failing_disk_leaves_a_cell_of_ones_own_unjudged(pictures, failing):
+    """Others are judged: a page of calls is no training set."""
+    model = models.build("anna", size=32, filters=(4, 8))
+    found = calls.of(model, pictures["path"], known={}, progress=False)
+    assert found["problem"].notna().sum() == 1
+    assert found["probability"].notna().sum() == 29
+
+
+def test_an_image_that_vanished_stops_the_work(pictures, load, tmp_path):
+    Path(pictures["path"][20]).unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 30 images.*prepare again.*20\.bmp"):
+        load(tmp_path / "arrays")
 
 
 def test_too_little_memory_is_not_a_bad_image(pictures, load, tmp_path, monkeypatch):

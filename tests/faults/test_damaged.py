@@ -175,6 +175,19 @@ def test_a_run_without_its_last_network_is_kept_beside(trained, caplog):
     assert "run.before-1" in caplog.text
 
 
+@pytest.mark.parametrize("epoch", [1, None])
+def test_a_network_of_others_in_the_folder_is_kept_beside(trained, caplog, epoch):
+    """A run of one epoch with other settings, or any network that was put there by hand."""
+    fit, folder = trained
+    (folder / "last.keras").unlink()
+    model = models.load(folder / "best.keras")
+    models.save(model, folder / "best.keras", {"epoch": epoch, "settings": {}} if epoch else {})
+    best = (folder / "best.keras").read_bytes()
+    fit()
+    assert (folder.with_name("run.before-1") / "best.keras").read_bytes() == best
+    assert "run.before-1" in caplog.text
+
+
 def test_pixels_that_are_no_bytes_are_refused(tmp_path):
     cells, pixels = cells_and_pixels()
     poisoned = pixels.astype(np.float32)

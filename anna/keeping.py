@@ -25,8 +25,9 @@ _BAR = "{desc}{percentage:.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining
 class Keeper(keras.callbacks.Callback):
     """Writes `best.keras`, `last.keras` and `history.csv` after each epoch, each of them whole.
 
-    `last.keras` holds weights, optimizer, history and how many epochs are planned, `best.keras` its
-    own validation loss: after a kill at any moment the two still tell the truth about themselves.
+    `last.keras` holds weights, optimizer, history, how many epochs were asked for and are planned,
+    `best.keras` its own validation loss: after a kill at any moment the two still tell the truth
+    about themselves.
 
     Args:
         folder: Where the files go.
@@ -70,8 +71,8 @@ class Keeper(keras.callbacks.Callback):
             self.average.on_test_end()
         ended = len(self.history) >= self.epochs or self.plan.ended(self.history)
         planned = len(self.history) if ended else self.epochs
-        about = {"history": self.history, "settings": self.settings, "planned": planned}
-        about["asked"] = self.epochs
+        about = {"history": self.history, "settings": self.settings}
+        about |= {"asked": self.epochs, "planned": planned}
         save(self.model, self.folder / "last.keras", about)
         table = pd.DataFrame(self.history)
         tables.write(table, self.folder / "history.csv")

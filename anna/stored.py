@@ -116,7 +116,7 @@ def take_up(model: keras.Model, path: str | Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
         load_weights(model, path)
-    if int(model.optimizer.iterations):
+    if int(keras.ops.convert_to_numpy(model.optimizer.iterations)):
         return
     ours = model.optimizer
     if isinstance(ours, LossScaleOptimizer):

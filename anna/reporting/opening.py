@@ -22,7 +22,7 @@ BACKGROUND = (
 )
 OBJECTIVES = (
     "To make a model that gives the probability that a cell is a blast, and to measure how good it "
-    "is on people whom no part of its making has seen: above all against size alone, since blasts "
+    "is on people who neither taught nor validated it: above all against size alone, since blasts "
     "are larger, and against the network of the original student project. No hypothesis was filed "
     "beforehand."
 )

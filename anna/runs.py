@@ -30,7 +30,7 @@ def require_ended(folder: Path) -> None:
     if missing := [path for path in files if not path.is_file()]:
         raise FileNotFoundError(f"The network must be trained first. Missing: {missing[0]}")
     about = record(folder / "last.keras")
-    asked = about["settings"].get("epochs", 0)  # of a fixed schedule; all that early versions tell
+    asked = about.get("settings", {}).get("epochs", 0)  # as early versions tell it
     if (done := len(about["history"])) < (planned := about.get("planned", asked)):
         raise ValueError(
             "Training was stopped before its end: run it again, it goes on. "

@@ -50,6 +50,7 @@ def index(root: str | Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: If there is no image of C-NMC below `root`.
+        ValueError: If a path is no Unicode.
     """
     root = Path(root).absolute()
     rows = [*_training(root), *_prelim(root), *_final(root)]
@@ -57,6 +58,9 @@ def index(root: str | Path) -> pd.DataFrame:
         raise FileNotFoundError(
             f"No C-NMC image found; expected training_data/fold_0/all/*.bmp below. Received: {root}"
         )
+    odd = [path for path, *_ in rows if path.encode(errors="ignore").decode() != path]
+    if odd:  # a table could not give it back
+        raise ValueError(f"Paths must be Unicode; rename the folder or file. Received: {odd[0]!r}")
     cells = pd.DataFrame(rows, columns=COLUMNS[:-1]).assign(drawn=is_drawn(root))
     cells = tables.typed(cells, {key: tables.TYPES[key] for key in COLUMNS})
     return cells.sort_values("path", ignore_index=True)

@@ -2,9 +2,11 @@
 
 import csv
 import gzip
+import os
 import random
 import re
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -464,3 +466,12 @@ def test_the_whole_manifest_is_indexed(manifest, real_cells, tmp_path):
 
 def test_picture_numbers_are_different_pictures():
     assert len({picture(number).tobytes() for number in range(2000)}) == 2000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all paths are Unicode")
+def test_a_path_that_is_no_unicode_is_named(tmp_path):
+    copy = make(tmp_path / "copy", {place("57"): 1})
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    copy.rename(odd)
+    with pytest.raises(ValueError, match=r"Unicode; rename.*caf.udce9"):
+        cnmc.index(odd)

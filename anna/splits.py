@@ -149,6 +149,10 @@ def _part(cells: pd.DataFrame, among: np.ndarray, seed: int, share: float) -> np
     folds = fold_of(table, k=max(2, min(round(1 / share), people_by_class(table).min())), seed=seed)
     apart = np.zeros(len(cells), bool)
     apart[np.flatnonzero(among)[folds == _fullest(table, folds)]] = True
+    got = apart.sum() / among.sum()
+    if not 1 / 2 <= got / share <= 2:
+        told = "%.0f %% of the images stand apart, %.0f %% were asked for: people are not cut"
+        log.warning(told, 100 * got, 100 * share)
     return apart
 
 

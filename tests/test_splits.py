@@ -170,6 +170,13 @@ def test_about_the_asked_share_validates(on_paper, valid):
     assert (of_all["role"] == "valid").mean() == pytest.approx(share, abs=0.03)
 
 
+def test_a_share_that_people_do_not_give_is_told(on_paper, caplog):
+    people = {**{f"{n}": 10 for n in range(1, 5)}, **{f"H{n}": 10 for n in range(1, 5)}}
+    with caplog.at_level(logging.WARNING):
+        splits.assign(table(people), valid=0.05, test_subjects=("4", "H4"))
+    assert "33 % of the images stand apart, 5 % were asked for" in caplog.text
+
+
 def test_two_people_of_a_class_are_enough(on_paper):
     cells = table({"1": 50, "2": 1, "H1": 1, "H2": 30})
     cells = pd.concat([cells, table({"9": 3, "H9": 2}, split="prelim")], ignore_index=True)

@@ -29,7 +29,8 @@ def of(
     """Returns one row a file: `path`, `probability` of ALL, `call`, `warning`, `problem`.
 
     The call is ALL or HEM, empty where a file could not be judged; then `problem` says why. The
-    warning says that a cell is drawn, and, by `anna.quality`, what is unlike the cells learnt from.
+    warning says that a cell is drawn, that it could not be measured, and, by `anna.quality`, what
+    is unlike the cells learnt from.
 
     Args:
         model: Trained.
@@ -51,15 +52,15 @@ def of(
     bar = tqdm(found["path"], "measuring cells", unit="file", disable=not progress)
     measured = pd.DataFrame([_measured(path) for path in bar], columns=facts.COLUMNS)
     warned = quality.warnings(measured, known, crop=crop or models.crop_of(model))
-    drawn = np.where(are_drawn(found["path"]), DRAWN, "")
-    notes = ["; ".join(filter(None, each)) for each in zip(drawn, warned, strict=True)]
+    drawn, failed = np.where(are_drawn(found["path"]), DRAWN, ""), measured["problem"].fillna("")
+    notes = ["; ".join(filter(None, each)) for each in zip(drawn, failed, warned, strict=True)]
     found["warning"] = np.where(found["call"] == "", "", notes)
     return found[["path", "probability", "call", "warning", "problem"]]
 
 
 def _measured(path: str) -> dict[str, object]:
-    """Returns the facts of a file; none where the disk fails, which is told where it is judged."""
+    """Returns the facts of a file; where the disk fails, that is its problem."""
     try:
         return facts.of_file(path)
-    except OSError:
-        return {}
+    except OSError as error:
+        return {"problem": str(error)}

@@ -29,8 +29,8 @@ INTENDED = (
 SPLIT = (
     "People, not images, were split: subject names that share an image count as one person, and no "
     "person stands on two sides. The threshold comes from the validation people, and the epoch "
-    "where it is not simply the last; no test person taught or validated. How far "
-    "the default settings were chosen on real people, benchmarks/README.md tells."
+    "where it is not simply the last; no test person taught or validated. How far the default "
+    "settings were chosen on real people, benchmarks/README.md tells."
 )
 LIMITS = (
     "The data come without age, sex, ethnicity or treatment: fairness between groups of people "
@@ -39,8 +39,8 @@ LIMITS = (
     "microscope, stain or laboratory is unknown.",
     "Few people: intervals are over people and are wide; where a class has fewer than about ten, "
     "they are rough, since they know no others. Single people may be misjudged throughout.",
-    "ALL cells are larger than healthy ones. On all 10,661 real training cells size alone has an "
-    "AUC of 0.81, so a good score does not prove that more than size was learnt.",
+    "ALL cells are larger than healthy ones, so a good score does not prove that more than size "
+    "was learnt: size alone stands beside the models.",
     "Cells must come cut out on black, as in the data; some cutouts carry debris.",
     "Probabilities are those of this mixture of cells; where ALL is rarer, PPV and NPV differ.",
 )

@@ -37,7 +37,7 @@ def left(folder: str | Path) -> dict[str, str]:
     found += folder.glob(_HISTORIES)
     named = {path.relative_to(folder).as_posix(): digest(path) for path in sorted(found)}
     hashes = _pixel_hashes(folder)
-    return named if hashes is None else named | {_IMAGES: _of(hashes)}
+    return named if hashes is None else named | {_IMAGES: _digest_of(hashes)}
 
 
 def _pixel_hashes(folder: Path) -> pd.Series | None:
@@ -50,7 +50,7 @@ def _pixel_hashes(folder: Path) -> pd.Series | None:
     return test.set_index("name")["path"].map(hashes)
 
 
-def _of(hashes: pd.Series) -> str:
+def _digest_of(hashes: pd.Series) -> str:
     return hashlib.blake2b(hashes.to_csv().encode(), digest_size=8).hexdigest()
 
 
@@ -149,7 +149,7 @@ class Finished:
             ValueError: The images are not those that were tested.
         """
         found, told = _pixel_hashes(self.folder), self.results.get("files", {}).get(_IMAGES)
-        if found is not None and told not in (None, _of(found)):
+        if found is not None and told not in (None, _digest_of(found)):
             raise ValueError(
                 "The images are not those that were tested: test again (notebook 4, or "
                 f"`anna test`). Received: {self.folder}"

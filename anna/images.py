@@ -71,7 +71,7 @@ def load(
         if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a positive whole number. Received: {value!r}")
     size, crop, paths = int(size), int(crop), cells["path"].tolist()
-    if gone := [path for path in paths if not os.path.lexists(path)]:
+    if gone := [path for path in paths if _is_gone(path)]:
         told = f"{len(gone):,} of {len(paths):,} images are not where the table says"
         raise FileNotFoundError(f"{told}: prepare again. Missing, first: {gone[0]}")
     shape, folder = (len(paths), size, size, 3), Path(cache)
@@ -85,6 +85,17 @@ def load(
                 target = _make(folder / stem, shape, paths, crop=crop, progress=progress)
                 found = np.load(target, mmap_mode="r", allow_pickle=False)
     return found
+
+
+def _is_gone(path: str) -> bool:
+    """Returns whether there is no such file, not even a dangling link."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # the disk cannot say; told when the file is read
+    return False
 
 
 def _key(paths: list[str], size: int, crop: int) -> str:

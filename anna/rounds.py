@@ -28,6 +28,8 @@ from anna.devices import spread
 from anna.stored import record
 from anna.workspace import Workspace, digest
 
+_DATA = ("cells", "data")  # what tells a run's cells; the latter is of early versions
+
 
 def train(
     ws: Workspace,
@@ -172,10 +174,9 @@ def _check_alike(folders: list[Path]) -> None:
     made = []
     for folder in folders:
         about = record(folder / "last.keras")
-        settings = about["settings"] | {
-            "epochs": about.get("asked", about["settings"].get("epochs"))
-        }
-        made.append({key: value for key, value in settings.items() if key != "cells"})
+        settings = dict(about["settings"])
+        settings["epochs"] = about.get("asked", settings.get("epochs"))
+        made.append({key: value for key, value in settings.items() if key not in _DATA})
     differ = {key for other in made for key in made[0] if other.get(key) != made[0][key]}
     if differ:
         raise ValueError(

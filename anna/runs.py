@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 _NOT_ON = "The run cannot go on; move its folder away to begin anew"
 
 
-def require_ended(folder: Path) -> None:
-    """Checks that a run is there and has ended.
+def require_ended(folder: Path) -> dict:
+    """Returns the record of a run that has ended.
 
     Raises:
         FileNotFoundError: If there is no run in the folder.
@@ -36,6 +36,7 @@ def require_ended(folder: Path) -> None:
             "Training was stopped before its end: run it again, it goes on. "
             f"Received: {folder} with {done} of {planned} epochs"
         )
+    return about
 
 
 def check(folder: str | Path, cells: pd.DataFrame, pixels: np.ndarray) -> None:
@@ -53,7 +54,7 @@ def check(folder: str | Path, cells: pd.DataFrame, pixels: np.ndarray) -> None:
             other pixels.
     """
     folder = Path(folder)
-    require_ended(folder)
+    about = require_ended(folder)
     columns = ["name", "label", "role"]
     then, now = (
         set(table.loc[table["role"].isin(["train", "valid"]), columns].itertuples(index=False))
@@ -64,7 +65,7 @@ def check(folder: str | Path, cells: pd.DataFrame, pixels: np.ndarray) -> None:
             "The network was trained on another split: train it again. "
             f"Received: {folder}, of which {len(then ^ now)} images differ"
         )
-    known = record(folder / "last.keras")["settings"].get("cells")  # earlier versions tell none
+    known = about["settings"].get("cells")  # early versions do not tell
     if known not in (None, taught(cells, pixels)):
         raise ValueError(
             "The network was trained on other pixels under the same names: train it again, or "
@@ -123,7 +124,7 @@ def opened(folder: Path, settings: dict, cells: pd.DataFrame) -> list[dict]:
         if not differ:
             raise ValueError(f"{_NOT_ON}. Missing: {folder / 'best.keras'}")
         _move_aside(folder, f"a run with other {', '.join(differ)}")
-    elif (folder / "best.keras").is_file() and not _just_begun(folder, settings):
+    elif patiently((folder / "best.keras").is_file) and not _just_begun(folder, settings):
         _move_aside(folder, "a run without last.keras")
     patiently(folder.mkdir, parents=True, exist_ok=True)
     patiently((folder / "best.keras").unlink, missing_ok=True)

@@ -76,18 +76,34 @@ def test_what_another_network_said_does_not_count(ws, trained):
     assert judged.read_bytes() == right
 
 
-@pytest.mark.parametrize("name", ["learning_rate", "epochs"])
-def test_folds_with_other_settings_are_not_scored_together(ws, trained, name):
+@pytest.mark.parametrize("other", ["learning_rate", "epochs"])
+def test_folds_with_other_settings_are_not_scored_together(ws, trained, other):
     path = trained[2].folder / "last.keras"
     right, about = path.read_bytes(), stored.record(path)
-    about["settings"]["learning_rate"] *= 2 if name == "learning_rate" else 1
-    about["asked"] += 1 if name == "epochs" else 0
+    place, key = (about, "asked") if other == "epochs" else (about["settings"], other)
+    place[key] *= 2
     stored.save(stored.load(path), path, about)
     try:
-        with pytest.raises(ValueError, match=f"Received: other {name} in"):
+        with pytest.raises(ValueError, match=f"Received: other {other} in"):
             rounds.gather(ws, folds=FOLDS)
     finally:
         path.write_bytes(right)
+
+
+def test_folds_of_an_early_version_are_scored(ws, trained):
+    """They named their data in another way, and did not tell how many epochs were asked for."""
+    paths = [run.folder / "last.keras" for run in trained.values()]
+    before = {path: path.read_bytes() for path in paths}
+    try:
+        for path in paths:
+            about = stored.record(path)
+            del about["asked"]
+            about["settings"]["data"] = about["settings"].pop("cells")
+            stored.save(stored.load(path), path, about)
+        assert len(rounds.gather(ws, folds=FOLDS)[0])
+    finally:
+        for path, content in before.items():
+            path.write_bytes(content)
 
 
 def test_folds_of_another_split_are_not_scored(ws, trained, monkeypatch):

@@ -54,6 +54,20 @@ def fit(folder, data, model=None, **options):
     return training.fit(model or network(), pixels, cells, folder=folder, **options)
 
 
+def stopped(folder, data, model, *, after, **options):
+    """Trains until so many epochs are kept, and is stopped."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == after:
+                raise KeyboardInterrupt
+
+    kept = training.callbacks
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "callbacks", lambda *a, **b: [*kept(*a, **b), Stop()])
+        fit(folder, data, model, **options)
+
+
 def test_anna_learns_and_leaves_what_a_reader_needs(tmp_path, data):
     model = models.build("anna", size=SIZE, filters=(4, 8, 8), augment=("flip", "stain"))
     run = fit(tmp_path / "anna", data, model, epochs=12, patience=12)
@@ -194,16 +208,8 @@ def test_a_run_that_was_asked_for_with_less_is_another(tmp_path, data):
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])
 def test_a_run_that_was_stopped_is_not_judged(tmp_path, data, schedule):
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 2:
-                raise KeyboardInterrupt
-
-    model, plan = network(), {"schedule": schedule, "epochs": 3}
-    kept = training.callbacks
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "callbacks", lambda *a, **b: [*kept(*a, **b), Stop()])
-        fit(tmp_path / "run", data, model, **plan)
+    plan = {"schedule": schedule, "epochs": 3}
+    stopped(tmp_path / "run", data, network(), after=2, **plan)
     with pytest.raises(ValueError, match=r"run it again.*2 of 3 epochs"):
         runs.check(tmp_path / "run", *data)
     fit(tmp_path / "run", data, **plan)
@@ -290,18 +296,9 @@ def test_another_machine_goes_on_with_the_same_run(tmp_path, data, first, then):
     """Weights, steps and moments are as they were: the cosine goes on, too."""
     plan = {"epochs": 2, "schedule": "cosine"}
     options = {"size": SIZE, "filters": (4, 8), "augment": False}
-    kept = training.callbacks
-
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 1:
-                raise KeyboardInterrupt
-
     model = models.build("anna", precision=first, **options)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "callbacks", lambda *a, **b: [*kept(*a, **b), Stop()])
-        fit(tmp_path, data, model, **plan)
-    before = state(model)
+    stopped(tmp_path, data, model, after=1, **plan)
+    before, kept = state(model), training.callbacks
     other = models.build("anna", precision=then, **options)
     taken = {}
 
@@ -376,17 +373,7 @@ def test_a_cosine_needs_no_validation_people_and_keeps_the_end(tmp_path, data):
 def test_a_cosine_resumes_to_the_same_weights(tmp_path, data):
     course = {"schedule": "cosine", "balance": "people", "weight_decay": 0.01, "epochs": 3}
     whole = fit(tmp_path / "whole", data, **course)
-
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            if epoch == 0:
-                raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        kept = training.callbacks
-        patch.setattr(training, "callbacks", lambda *given, **how: [*kept(*given, **how), Stop()])
-        with pytest.raises(KeyboardInterrupt):
-            fit(tmp_path / "cut", data, **course)
+    stopped(tmp_path / "cut", data, network(), after=1, **course)
     again = fit(tmp_path / "cut", data, **course)
     assert again.new_epochs == 2
     for one, other in zip(whole.model.get_weights(), again.model.get_weights(), strict=True):

@@ -81,6 +81,29 @@ def test_a_failing_disk_leaves_a_cell_of_ones_own_unjudged(pictures, failing):
     assert found["probability"].notna().sum() == 29
 
 
+def test_a_cell_that_could_not_be_measured_says_so(pictures, monkeypatch):
+    def fails(path):
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    monkeypatch.setattr(facts, "cut", fails)
+    model = models.build("anna", size=32, filters=(4, 8))
+    found = calls.of(model, pictures["path"][:2], known={}, progress=False)
+    assert found["probability"].notna().all()
+    assert found["warning"].str.contains("Input/output error").all()
+
+
+def test_a_disk_that_does_not_answer_is_no_missing_image(pictures, load, tmp_path, monkeypatch):
+    lstat = os.lstat
+
+    def fails(path, **options):
+        if str(path) == pictures["path"][20]:
+            raise OSError(errno.EIO, "Input/output error", path)
+        return lstat(path, **options)
+
+    monkeypatch.setattr(os, "lstat", fails)
+    assert load(tmp_path / "arrays").reshape(30, -1).any(axis=1).all()
+
+
 def test_an_image_that_vanished_stops_the_work(pictures, load, tmp_path):
     Path(pictures["path"][20]).unlink()
     with pytest.raises(FileNotFoundError, match=r"1 of 30 images.*prepare again.*20\.bmp"):

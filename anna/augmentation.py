@@ -8,8 +8,12 @@ of the few people it has seen. All of it acts only while training.
 import keras
 from keras import KerasTensor, ops
 
-AUGMENTATIONS = ("flip", "rotate", "shift", "scale", "focus", "stain")
+from anna.compression import Jpeg
+
+AUGMENTATIONS = ("flip", "rotate", "shift", "scale", "focus", "hue", "jpeg", "stain")
 _POSE = AUGMENTATIONS[:4]
+STAGES = ("pose", *AUGMENTATIONS[4:])
+"""The layers that do them, in the order in which they are applied."""
 register = keras.saving.register_keras_serializable("anna")
 
 
@@ -30,10 +34,9 @@ def stages(names: tuple[str, ...], *, seed: int | None = None) -> list[keras.lay
     found = []
     if pose := tuple(name for name in _POSE if name in names):
         found.append(Pose(pose, seed=seed, name="pose", dtype="float32"))
-    if "focus" in names:
-        found.append(Focus(seed=seed, name="focus", dtype="float32"))
-    if "stain" in names:
-        found.append(Stain(seed=seed, name="stain", dtype="float32"))
+    for name, kind in zip(STAGES[1:], (Focus, Hue, Jpeg, Stain), strict=True):
+        if name in names:
+            found.append(kind(seed=seed, name=name, dtype="float32"))
     return found
 
 
@@ -131,6 +134,32 @@ class Focus(keras.layers.Layer):
         """Returns what `from_config` needs."""
         own = {"blur": self.blur, "sharpen": self.sharpen, "seed": self.seed}
         return super().get_config() | own
+
+
+@register
+class Hue(keras.layers.RandomHue):
+    """Turns the hues of each image at random; black and greys stay.
+
+    Args:
+        turn: Largest turn in both directions, as a share of the circle of hues in HSV.
+        seed: Of the random changes.
+        **kwargs: As of any layer.
+
+    Shapes: float (n, h, w, 3) of values 0 to 255, in and out.
+    """
+
+    def __init__(self, turn: float = 0.06, seed: int | None = None, **kwargs):
+        super().__init__(2 * turn, value_range=(0, 255), seed=seed, **kwargs)  # of half a circle
+        self.turn = turn
+
+    def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
+        """Returns the images in other hues, or as they are if not training."""
+        return super().call(x, training=training) if training else x
+
+    def get_config(self) -> dict:
+        """Returns what `from_config` needs."""
+        own = {"turn": self.turn, "seed": self.seed}
+        return keras.layers.Layer.get_config(self) | own
 
 
 @register

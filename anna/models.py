@@ -9,7 +9,7 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from anna import backend, unet
-from anna.augmentation import AUGMENTATIONS, stages
+from anna.augmentation import AUGMENTATIONS, STAGES, stages
 from anna.encoders import DEPTHWISE, weights_of
 from anna.encoders import encoder as published_encoder
 from anna.layers import CellMean, Centred, Density, FromBytes, MaskTeacher
@@ -209,7 +209,7 @@ def augmented(model: keras.Model, pixels: np.ndarray, only: str | None = None) -
         pixels: uint8 (n, size, size, 3) RGB.
         only: One of `anna.augmentation.AUGMENTATIONS`; by default all that the network has.
     """
-    used = [layer for layer in model.layers if layer.name in ("pose", "focus", "stain")]
+    used = [layer for layer in model.layers if layer.name in STAGES]
     density, cell = model.get_layer("density"), None
     x = ops.cast(pixels, "float32")
     for stage in used if only is None else stages((only,)):

@@ -38,11 +38,19 @@ NETWORK = {"name": "anna", "size": 128}
 TEACH = {"epochs": 18, **ANNA}
 PHOTOGRAPHS = {"encoder": "efficientnetlite0", "weights": "imagenet"}  # left as it is
 SHORT = 5  # epochs of the ingredients, and of what they are compared with
+
+
+def _all_but(*names: str) -> dict:
+    known = anna.augmentation.AUGMENTATIONS
+    return {"augment": tuple(name for name in known if name not in names)}
+
+
 INGREDIENTS = {  # what differs from the recipe: of the network, of the teaching
     f"{SHORT} epochs": ({}, {}),
     "without augmentation": ({"augment": False}, {}),
-    "without turning": ({"augment": ("flip", "shift", "scale", "focus", "stain")}, {}),
-    "without stain changes": ({"augment": ("flip", "rotate", "shift", "scale", "focus")}, {}),
+    "without turning": (_all_but("rotate"), {}),
+    "without stain changes": (_all_but("stain"), {}),
+    "without hue and JPEG": (_all_but("hue", "jpeg"), {}),
     "without centring the stain": ({"centred": False}, {}),
     "without balance of people": ({}, {"balance": "classes"}),
     "without label smoothing": ({}, {"smoothing": 0.0}),

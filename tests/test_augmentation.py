@@ -1,11 +1,14 @@
+import cv2
 import keras
 import numpy as np
 import pytest
 
-from anna import augmentation
-from anna.augmentation import Focus, Pose, Stain, StainJitter, stages
+from anna import augmentation, robustness
+from anna.augmentation import Focus, Hue, Pose, Stain, StainJitter, stages
+from anna.compression import Jpeg, stored
 
 pytestmark = pytest.mark.backend
+KINDS = (Pose, Focus, Hue, Jpeg, Stain, StainJitter)
 
 
 def cells(count=4, size=32):
@@ -14,14 +17,14 @@ def cells(count=4, size=32):
     image[6:26, 6:26] = 100
     image[8:24, 10:13] = 200
     image[20:24, 10:20] = 200
-    return np.repeat(image[None], count, axis=0)
+    return np.repeat(image[None] * np.float32([1, 0.7, 0.9]), count, axis=0)
 
 
 def applied(layer, x, training=True):
     return keras.ops.convert_to_numpy(layer(x, training=training))
 
 
-@pytest.mark.parametrize("layer", [Pose(seed=1), Focus(seed=1), Stain(seed=1), StainJitter(seed=1)])
+@pytest.mark.parametrize("layer", [kind(seed=1) for kind in KINDS])
 def test_nothing_changes_but_while_training(layer):
     x = cells()
     np.testing.assert_array_equal(applied(layer, x, training=False), x)
@@ -76,6 +79,48 @@ def test_focus_keeps_black_and_range_and_can_sharpen():
     assert spread.max() > 1.03
 
 
+def test_hue_turns_in_both_directions_and_keeps_the_rest():
+    x = cells(32)
+    found = applied(Hue(0.05, seed=1), x)
+    before, after = (
+        np.stack([cv2.cvtColor(i / 255, cv2.COLOR_RGB2HSV) for i in y]) for y in (x, found)
+    )
+    np.testing.assert_allclose(after[..., 1:], before[..., 1:], atol=1e-3)
+    turned = (after - before)[:, 12, 12, 0] / 360
+    assert -0.0501 < turned.min() < -0.03
+    assert 0.03 < turned.max() < 0.0501
+    grey = np.full((2, 4, 4, 3), 90, "float32")
+    np.testing.assert_allclose(applied(Hue(0.05, seed=1), grey), grey, atol=1e-3)
+
+
+@pytest.mark.parametrize("quality", [60, 75, 90])
+def test_a_jpeg_takes_what_a_jpeg_takes(quality):
+    random = np.random.default_rng(0)
+    x = cv2.GaussianBlur(random.uniform(0, 255, (64, 64, 3)).astype("float32"), (0, 0), 1.5)
+    x = np.rint(100 + 2 * (x - x.mean()))[None].clip(1, 255)
+    lost = robustness.jpeg(x.astype("uint8"), quality) - x
+    found = stored(*map(keras.ops.convert_to_tensor, (x, np.float32([quality]))))
+    ours = keras.ops.convert_to_numpy(found) - x
+    assert np.corrcoef(lost.ravel(), ours.ravel())[0, 1] > 0.95
+    assert np.abs(ours).mean() == pytest.approx(np.abs(lost).mean(), rel=0.15)
+
+
+def test_a_jpeg_keeps_black_and_range_and_the_best_takes_little():
+    x = cells(8)
+    found = applied(Jpeg(50, seed=1), x)
+    assert (found[x.max(axis=-1) == 0] == 0).all()
+    assert found.min() >= 0
+    assert found.max() <= 255
+    grey = np.repeat(x[..., :1], 3, axis=-1)
+    np.testing.assert_allclose(applied(Jpeg(100, share=1.0), grey), grey, atol=1.5)
+
+
+def test_some_images_are_no_jpeg():
+    x = cells(64)
+    same = [np.array_equal(one, x[0]) for one in applied(Jpeg(60, share=0.25, seed=1), x)]
+    assert 38 <= sum(same) <= 58
+
+
 def test_stain_scales_each_channel_of_an_image():
     density = np.random.default_rng(0).uniform(0.5, 2, (8, 6, 6, 3)).astype("float32")
     found = applied(Stain(0.2, 0.1, 0.0, seed=5), density) / density
@@ -107,6 +152,8 @@ def test_stages_by_name_and_in_order():
     assert [stage.name for stage in stages(augmentation.AUGMENTATIONS)] == [
         "pose",
         "focus",
+        "hue",
+        "jpeg",
         "stain",
     ]
     assert stages(()) == []
@@ -114,7 +161,7 @@ def test_stages_by_name_and_in_order():
         stages(("zoom",))
 
 
-@pytest.mark.parametrize("kind", [Pose, Focus, Stain, StainJitter])
+@pytest.mark.parametrize("kind", KINDS)
 def test_layers_come_back_from_their_config(kind):
     layer = kind(seed=9)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

@@ -4,16 +4,17 @@ The operating system keeps the lock and frees it with the process, so that none 
 kill. Where a file system knows no locks, or nothing can be written, work goes on without.
 """
 
+import contextlib
 import errno
 import logging
 import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from anna.patience import patiently
+from anna.workspace import named_when_full
 
 try:
     import fcntl
@@ -32,7 +33,7 @@ class BusyError(OSError):
     """Another run is at work here; the message names the place and the process."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def alone(path: str | os.PathLike, *, wait: bool) -> Iterator[None]:
     """Holds the lock while the block runs.
 
@@ -68,8 +69,9 @@ def _taken(path: Path) -> int | None:
     """Returns a handle that holds the lock, -1 where there are no locks, None if another has it."""
     while True:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            with named_when_full(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             if error.errno in _NO_WRITING:
                 return -1
@@ -83,8 +85,7 @@ def _taken(path: Path) -> int | None:
             log.info("%s: no locks here: %s", path, error)
             return -1
         if _is(handle, path):
-            os.truncate(handle, 0)
-            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+            _sign(handle)
             return handle
         os.close(handle)  # its holder has just removed it
 
@@ -96,6 +97,13 @@ def _lock(handle: int) -> None:
         os.lseek(handle, _FAR, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         os.lseek(handle, 0, os.SEEK_SET)
+
+
+def _sign(handle: int) -> None:
+    """Writes who holds the lock, for others to read; it holds without, as on a full disk."""
+    with contextlib.suppress(OSError):
+        os.truncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
 
 
 def _is(handle: int, path: Path) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from anna import baselines, cnmc, finished, images, metrics, report, splits, tables
+from anna.lock import alone
 from anna.workspace import Workspace
 
 NETWORKS = ("anna", "anna-2020")
@@ -58,6 +59,7 @@ def prepare(
 
     Raises:
         FileNotFoundError: If there is no C-NMC.
+        anna.lock.BusyError: If another run prepares, judges or executes notebooks here.
     """
     root = cnmc.find(ws.input)
     if root is None:
@@ -65,17 +67,18 @@ def prepare(
             "ANNA_INPUT must hold C-NMC, or a stand-in that `anna sample` drew. "
             f"Received: {ws.input}"
         )
-    cells = cnmc.index(root)
-    problems = cnmc.verify(cells, progress=progress)
-    tables.write(problems, ws.csv / "problems.csv")
-    tables.write(cells, ws.csv / "cells.csv")
-    usable = cnmc.set_aside(cells, problems)
-    split = splits.assign(usable, seed=seed, valid=valid, folder=ws.csv)
-    pixels = images.load(split, size, crop=crop, cache=ws.arrays, progress=progress)
-    tables.write(split, ws.csv / "prepared.csv")
-    settings = {"size": size, "crop": crop, "valid": valid, "seed": seed}
-    report.write_json(ws.csv / "preparation.json", settings)
-    return Prepared(split, pixels, settings), problems
+    with alone(ws.lock, wait=False):
+        cells = cnmc.index(root)
+        problems = cnmc.verify(cells, progress=progress)
+        tables.write(problems, ws.csv / "problems.csv")
+        tables.write(cells, ws.csv / "cells.csv")
+        usable = cnmc.set_aside(cells, problems)
+        split = splits.assign(usable, seed=seed, valid=valid, folder=ws.csv)
+        pixels = images.load(split, size, crop=crop, cache=ws.arrays, progress=progress)
+        tables.write(split, ws.csv / "prepared.csv")
+        settings = {"size": size, "crop": crop, "valid": valid, "seed": seed}
+        report.write_json(ws.csv / "preparation.json", settings)
+        return Prepared(split, pixels, settings), problems
 
 
 def prepared(ws: Workspace, *, progress: bool = True) -> Prepared:
@@ -137,29 +140,37 @@ def judge(ws: Workspace, *, resamples: int = 2000, seed: int = 0, progress: bool
         FileNotFoundError: If no network is trained.
         anna.splits.LeakError: If one was trained on another split.
         ValueError: As of `anna.trained.load`.
+        anna.lock.BusyError: As of `prepare`.
     """
+    with alone(ws.lock, wait=False):
+        data = prepared(ws, progress=progress)
+        found = _said(ws, data, progress=progress)
+        by_role = {name: table.groupby("role") for name, table in found.items()}
+        threshold = {
+            name: metrics.choose_threshold(roles.get_group("valid"), margin=1)
+            for name, roles in by_role.items()
+        }
+        splits.check(data.cells)
+        tested = {name: roles.get_group("test") for name, roles in by_role.items()}
+        scores = {
+            name: metrics.evaluate(table, threshold[name], resamples=resamples, seed=seed)
+            for name, table in tested.items()
+        }
+        for name, table in found.items():
+            tables.write(table, ws.csv / f"predictions {name}.csv")
+        return report_on(ws, tested, scores, data=data)
+
+
+def _said(ws: Workspace, data: Prepared, *, progress: bool) -> dict[str, pd.DataFrame]:
+    """Returns what the trained networks, and size alone, say of all cells."""
     predict, trained = _with_keras("predict"), _with_keras("trained")
-    data = prepared(ws, progress=progress)
     names = [name for name in NETWORKS if trained.best(ws, name).is_file()] or [NETWORKS[0]]
     found = {}
     for name in names:
         model = trained.load(ws, name, data)
         found[name] = predict.cells(model, data.pixels, data.cells, progress=progress)
     found["size alone"] = baselines.size_alone(data.cells)
-    by_role = {name: table.groupby("role") for name, table in found.items()}
-    threshold = {
-        name: metrics.choose_threshold(roles.get_group("valid"), margin=1)
-        for name, roles in by_role.items()
-    }
-    splits.check(data.cells)
-    tested = {name: roles.get_group("test") for name, roles in by_role.items()}
-    scores = {
-        name: metrics.evaluate(table, threshold[name], resamples=resamples, seed=seed)
-        for name, table in tested.items()
-    }
-    for name, table in found.items():
-        tables.write(table, ws.csv / f"predictions {name}.csv")
-    return report_on(ws, tested, scores, data=data)
+    return found
 
 
 def report_on(

@@ -77,6 +77,11 @@ class Workspace:
         """Figures."""
         return self.output / "viz"
 
+    @property
+    def lock(self) -> Path:
+        """Held, with `anna.lock.alone`, by who writes tables that must fit each other."""
+        return self.output / ".lock"
+
 
 def _home() -> tuple[Path, Path | None]:
     """Returns the folder of input and output, and a local folder for caches if it is slow."""

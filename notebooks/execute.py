@@ -140,10 +140,10 @@ def main() -> int:
         if os.environ.get(place):
             os.environ[place] = str(Path(os.environ[place]).expanduser().resolve())
     names = asked.names or sorted(path.stem for path in HERE.glob("[0-9]_*.ipynb"))
-    output = Workspace.locate().output
+    ws = Workspace.locate()
     try:
-        with alone(output / ".lock", wait=False):
-            return execute_all(names, settings, output)
+        with alone(ws.lock, wait=False):
+            return execute_all(names, settings, ws.output)
     except BusyError as error:
         parser.error(str(error))
 

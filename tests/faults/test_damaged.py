@@ -6,6 +6,7 @@ import logging
 import shutil
 import zipfile
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -99,16 +100,14 @@ def test_a_network_that_leads_outside_is_refused_by_name(stored, tmp_path, membe
     assert not list(tmp_path.rglob("evil.txt"))
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        {"module": "os", "class_name": "system", "config": {"command": "touch evil"}},
-        {"module": "builtins", "class_name": "eval", "config": {"source": "1"}},
-        {"module": "keras.layers", "class_name": "Lambda", "config": {"function": "x"}},
-    ],
-    ids=["os.system", "eval", "Lambda"],
-)
-def test_a_network_with_code_in_it_is_refused_by_name(stored, tmp_path, layer, monkeypatch):
+CODE = {
+    "os.system": {"module": "os", "class_name": "system", "config": {"command": "touch evil"}},
+    "eval": {"module": "builtins", "class_name": "eval", "config": {"source": "open('evil', 'w')"}},
+}
+
+
+@pytest.mark.parametrize("what", CODE)
+def test_a_network_that_names_other_code_is_refused_by_name(stored, tmp_path, what, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path, written = tmp_path / "code.keras", io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(stored[1])) as old, zipfile.ZipFile(written, "w") as new:
@@ -116,13 +115,26 @@ def test_a_network_with_code_in_it_is_refused_by_name(stored, tmp_path, layer, m
             content = old.read(name)
             if name == "config.json":
                 config = json.loads(content)
-                config["config"]["layers"][1] |= layer
+                config["config"]["layers"][1] |= CODE[what] | {"registered_name": None}
                 content = json.dumps(config)
             new.writestr(name, content)
     path.write_bytes(written.getvalue())
-    with pytest.raises(ValueError, match=r"code\.keras"):
+    with pytest.raises(ValueError, match=r"code\.keras") as told:
+        models.load(path)
+    assert CODE[what]["class_name"] in str(told.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["code.keras"]
+
+
+def test_a_network_with_a_lambda_is_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = keras.Input((4,))
+    code = keras.layers.Lambda(lambda x: __import__("os").mkdir("evil") or x, output_shape=(4,))
+    path = models.save(keras.Model(x, code(x)), tmp_path / "code.keras")
+    with pytest.raises(ValueError, match=r"code\.keras: .*[Ll]ambda"):
         models.load(path)
     assert [p.name for p in tmp_path.iterdir()] == ["code.keras"]
+    keras.models.load_model(path, safe_mode=False)(np.zeros((1, 4)))  # it would work
+    assert (tmp_path / "evil").is_dir()
 
 
 def fit_in(folder, epochs):

@@ -10,9 +10,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from copies import make, place
+from test_training import cells_and_pixels, network
 
 import anna
-from anna import archive, facts, images, models, plots, report, sample, tables, workspace
+from anna import (
+    archive,
+    export,
+    facts,
+    images,
+    models,
+    plots,
+    report,
+    sample,
+    tables,
+    training,
+    workspace,
+)
 from anna.workspace import named_when_full
 
 FULL = "No room left on the disk; free some and run again. Received: .*"
@@ -47,6 +60,36 @@ def test_a_disk_that_fills_up_while_a_cache_is_written(
     assert len(read) == 20  # ten were kept
     np.testing.assert_array_equal(found, load(tmp_path / "whole", 128))
     assert len(everything(larger)) == 1
+
+
+def test_work_on_a_full_disk_is_refused_and_not_locked_out_later(load, small_disk, whole):
+    if not small_disk.is_mount():
+        pytest.skip("no disk can be mounted here that another program could fill")
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space"):
+        filler.write_bytes(bytes(10**7))
+    cells, pixels = cells_and_pixels()
+    fit = {"folder": small_disk / "run", "epochs": 1, "progress": False}
+    for work in (
+        lambda: load(small_disk / "arrays"),
+        lambda: training.fit(network(), pixels, cells, **fit),
+    ):
+        with pytest.raises(OSError, match=r"[Nn]o room") as told:
+            work()
+        assert str(small_disk) in str(told.value)
+        assert told.value.errno == errno.ENOSPC
+    filler.unlink()
+    np.testing.assert_array_equal(load(small_disk / "arrays"), whole)
+    assert training.fit(network(), pixels, cells, **fit).new_epochs == 1
+
+
+def test_an_export_of_before_stays_when_the_disk_is_full(small_disk, everything):
+    path = small_disk / "model.onnx"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match=FULL + "model"):
+        export.write(models.build("anna-2020", 64), path)
+    assert path.read_bytes() == b"old"
+    assert everything(small_disk) == [path.name]
 
 
 def big_table(count):

@@ -1,5 +1,6 @@
 """Two runs in the same place: the second waits or is refused, and nothing is mixed."""
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from copies import make, place
 from test_training import cells_and_pixels, network
 
-from anna import archive, lock, training, workspace
+from anna import archive, cli, lock, training, workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 LOAD = """
@@ -101,6 +102,36 @@ def test_the_notebooks_are_refused_while_others_write_to_the_same_output(
     assert left.value.code == 2
     assert f"process {other.pid}" in capsys.readouterr().err
     assert not (own_output / "notebooks").exists()
+
+
+@pytest.mark.parametrize("command", ["prepare", "test"])
+def test_a_command_is_refused_while_another_run_writes_to_the_same_output(
+    tmp_path, own_output, holder, everything, monkeypatch, capsys, command
+):
+    monkeypatch.setenv("ANNA_INPUT", str(make(tmp_path / "C-NMC_Leukemia", {place("1"): 1})))
+    other = holder(own_output / ".lock")
+    with pytest.raises(SystemExit) as left:
+        cli.main([command])
+    assert left.value.code == 2
+    assert f"process {other.pid}" in capsys.readouterr().err
+    assert everything(own_output) == [".lock"]
+
+
+def test_a_lock_holds_though_its_holder_cannot_be_told(tmp_path, monkeypatch):
+    kept, failures = os.write, [errno.EIO, errno.ENOSPC]
+
+    def write(*given):
+        raise OSError(failures.pop(0), "fails")
+
+    for _ in range(2):
+        monkeypatch.setattr(os, "write", write)
+        with lock.alone(tmp_path / ".lock", wait=False):
+            monkeypatch.setattr(os, "write", kept)
+            with pytest.raises(lock.BusyError, match="an unknown process"):
+                lock.alone(tmp_path / ".lock", wait=False).__enter__()
+    assert not failures
+    with lock.alone(tmp_path / ".lock", wait=False):  # nothing is left locked
+        assert f"process {os.getpid()}" in (tmp_path / ".lock").read_text()
 
 
 def test_a_lock_is_for_one_and_leaves_no_file(tmp_path):

@@ -13,6 +13,7 @@ _WHERE = """
 C-NMC is taken from ANNA_INPUT (else from input/), results go to ANNA_OUTPUT (else to output/).
 Exit codes: 0 all went well, 1 something was found wrong, 2 it failed.
 """
+_QUIET = "no progress bars, no warnings; errors and the summary are still printed"
 _RESUMES = ("verify", "prepare", "train")  # stopped, they go on when called again
 _EXAMPLES = {
     None: """examples:
@@ -138,8 +139,10 @@ def _command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     told = command.add_mutually_exclusive_group()
-    told.add_argument("--quiet", action="store_true", help="no progress bars, errors only")
-    told.add_argument("--verbose", action="store_true", help="log all, and show tracebacks")
+    told.add_argument("--quiet", action="store_true", help=_QUIET)
+    told.add_argument(
+        "--verbose", action="store_true", help="log what ANNa does, and show tracebacks"
+    )
     command.set_defaults(do=actions[name], resumes=name in _RESUMES)
     return command
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import traceback
 from pathlib import Path
 
 import anna
@@ -17,17 +18,25 @@ def main(words: list[str] | None = None) -> int:
     """Returns the exit code: 0 if all went well, 1 if something was found wrong, 2 if it failed."""
     parser = arguments.parser(_ACTIONS)
     asked = parser.parse_args(words)
-    level = logging.DEBUG if asked.verbose else logging.ERROR if asked.quiet else logging.WARNING
-    logging.basicConfig(level=level)
+    logging.basicConfig(level=logging.ERROR if asked.quiet else logging.WARNING)
+    if asked.verbose:
+        logging.getLogger(anna.__name__).setLevel(logging.DEBUG)  # not Pillow's, Matplotlib's, …
     try:
         return asked.do(asked)
     except KeyboardInterrupt:
         ahead = "; the same command goes on from here" if asked.resumes else ""
         parser.exit(130, f"anna: stopped{ahead}\n")
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+    except Exception as error:  # Python's own exit code 1 would say that something was found
         if asked.verbose:
-            raise
-        parser.exit(2, f"anna: {error}\n")
+            traceback.print_exc()
+        parser.exit(2, f"anna: {_told(error)}\n")
+
+
+def _told(error: Exception) -> str:
+    """Returns what to print of an error; of one that was not foreseen its kind, too, in a line."""
+    if isinstance(error, OSError | ValueError | RuntimeError | ImportError):
+        return str(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())} (--verbose shows where)"
 
 
 def _chosen(asked: argparse.Namespace) -> tuple[Path, float, Path | None]:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from anna import archive, sample, workspace
+from anna.drive import on_drive
 from anna.patience import DriveError, patiently
 from anna.workspace import Workspace
 
@@ -26,10 +27,12 @@ def setup() -> Workspace:
 
     C-NMC comes from `ANNa/input` on Drive, a folder or one archive, which is brought to the local
     disk; else from Kaggle, where the user has a key for it; else the first notebook draws a sample,
-    and a later one draws it again on a new machine. Models and results stay on Drive.
+    and a later one draws it again on a new machine. Models and results stay on Drive. Where both
+    `ANNA_INPUT` and `ANNA_OUTPUT` are set, and neither lies on Drive, it is not mounted.
 
     Raises:
-        anna.patience.DriveError: If Drive cannot be mounted, or stays away.
+        anna.patience.DriveError: If Drive cannot be mounted, or stays away; the message says what
+            to do.
         ConnectionError: If Kaggle does not hand the data out.
     """
     _mount()
@@ -48,17 +51,24 @@ def setup() -> Workspace:
 
 def _mount() -> None:
     """Mounts Drive, unless it is there or the user keeps everything elsewhere."""
+    if _is_elsewhere() or patiently(workspace.DRIVE.is_dir):
+        return
     from google.colab import drive
 
-    if patiently(workspace.DRIVE.is_dir):
-        return
     try:
         patiently(drive.mount, str(workspace.DRIVE.parent))
-    except ValueError as error:  # what Colab raises where the mount fails
+    except Exception as error:  # Colab's errors for these have no home; one is of a refusal
         raise DriveError(
-            "Drive must be mounted. Try Runtime, Disconnect and delete runtime, then Run all. "
-            f"Received: {error}"
+            "Drive must be mounted: allow it and run again, or set ANNA_INPUT and ANNA_OUTPUT to "
+            "keep everything elsewhere. If it was allowed: Runtime, Disconnect and delete runtime, "
+            f"then Run all. Received: {error}"
         ) from error
+
+
+def _is_elsewhere() -> bool:
+    """Returns whether the user has named places for input and output, neither of them on Drive."""
+    places = [os.environ.get(name) for name in ("ANNA_INPUT", "ANNA_OUTPUT")]
+    return all(place and not on_drive(Path(place).expanduser().resolve()) for place in places)
 
 
 def missing() -> list[str]:

@@ -21,6 +21,7 @@ SAYS = {
     "blue": ("darker in blue", "brighter in blue"),
     "texture": ("blurred", "noisy or sharpened"),
 }
+GREY = "no colour"  # what is said where all channels have the same median; no stain looks so
 FULL = 0.9  # share of an image that a cell cut out on black never fills
 LOST = 0.05  # share of a cell's box beyond the square that is judged; few of C-NMC's lose more
 
@@ -53,9 +54,9 @@ def warnings(
 def _of_row(row: Mapping, known: Mapping[str, tuple[float, float]], crop: int) -> str:
     if pd.isna(row["area"]):
         return ""
+    found = [GREY] if row["red"] == row["green"] == row["blue"] else []
     if row["area"] > FULL * row["width"] * row["height"]:
-        return "not cut out on black"
-    found = []
+        return "; ".join([*found, "not cut out on black"])
     if (lost := _lost(row, crop)) > LOST:
         found.append(f"{lost:.0%} lies beyond the central {crop} pixels, which alone are judged")
     for name, (low, high) in known.items():

@@ -7,6 +7,7 @@ one can go on where the other stopped.
 from __future__ import annotations
 
 import importlib
+import operator
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -86,13 +87,20 @@ def prepared(ws: Workspace, *, progress: bool = True) -> Prepared:
 
     Raises:
         FileNotFoundError: If it has left nothing.
+        ValueError: If it was damaged since; the message names the file.
     """
     cnmc.find(ws.input)  # unpacks Kaggle's zip again where the disk is a new one
     cells = tables.read(ws.csv / "prepared.csv")
-    settings = report.read_json(ws.csv / "preparation.json")
-    pixels = images.load(
-        cells, settings["size"], crop=settings["crop"], cache=ws.arrays, progress=progress
-    )
+    path = ws.csv / "preparation.json"
+    try:
+        settings = report.read_json(path)
+        size, crop = (operator.index(settings[name]) for name in ("size", "crop"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged; prepare again (notebook 2, or `anna prepare`). "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error
+    pixels = images.load(cells, size, crop=crop, cache=ws.arrays, progress=progress)
     return Prepared(cells, pixels, settings)
 
 

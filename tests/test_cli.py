@@ -1,10 +1,14 @@
 """The command line, from a drawn sample to calls: in one process, as one way."""
 
 import json
+import logging
+import os
 import subprocess
 import sys
 
 import pytest
+from copies import make, picture, uid
+from PIL import Image
 
 import anna
 from anna import arguments
@@ -116,6 +120,73 @@ def test_what_cannot_be_done_is_exit_code_2(words, said, tmp_path, monkeypatch, 
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{}", "[]", "", "{", '{"size": "128", "crop": 320}', '{"size": 128, "crop": null}', "\x80"],
+)
+def test_a_damaged_preparation_is_named(text, own_output, monkeypatch, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    monkeypatch.setenv("ANNA_INPUT", str(tmp_path / "in"))
+    (csv := own_output / "csv").mkdir(parents=True)
+    (csv / "prepared.csv").write_text("path,name,label\na.bmp,UID_1_1_1_all.bmp,1\n")
+    (csv / "preparation.json").write_text(text, encoding="latin-1")
+    with pytest.raises(SystemExit) as left:
+        main(["train", "--quiet"])
+    assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert f"{csv / 'preparation.json'} is damaged" in told
+    assert "`anna prepare`" in told
+
+
+@pytest.mark.parametrize("way", [[], ["--quiet"], ["--verbose"]])
+@pytest.mark.parametrize("error", [KeyError("size"), ZeroDivisionError("one\ntwo"), OSError("no")])
+def test_what_was_not_foreseen_is_exit_code_2(error, way, monkeypatch, capsys, caplog):
+    caplog.set_level(logging.NOTSET, logger="anna")  # set back afterwards
+
+    def fail():
+        raise error
+
+    monkeypatch.setattr(anna.Workspace, "locate", fail)
+    with pytest.raises(SystemExit) as left:
+        main(["report", *way])
+    assert left.value.code == 2
+    *before, last = capsys.readouterr().err.splitlines()
+    said = " ".join(str(error).split())
+    foreseen = isinstance(error, OSError)
+    assert last.startswith(f"anna: {said}" if foreseen else f"anna: {type(error).__name__}: {said}")
+    assert ("Traceback (most recent call last):" in before) == (way == ["--verbose"])
+    assert before == [] or way == ["--verbose"]
+
+
+def test_verbose_is_of_anna_and_not_of_what_reads_images(tmp_path):
+    root = make(tmp_path / "C-NMC_Leukemia", {})
+    name = root / "training_data" / "fold_0" / "all" / uid("1")
+    name.parent.mkdir(parents=True)
+    Image.fromarray(picture(1)).save(name, "PNG")  # of which Pillow logs each part
+    code = (
+        "import logging, sys, anna.cli; logging.getLogger('anna.any').debug('of ours');"
+        "found = anna.cli.main(sys.argv[1:]); logging.getLogger('anna.any').debug('of ours');"
+        "logging.getLogger('matplotlib').debug('of theirs'); sys.exit(found)"
+    )
+    command = [sys.executable, "-c", code, "verify", str(root)]
+    environment = os.environ | {"ANNA_OUTPUT": str(tmp_path / "output")}
+    for way, ours in (("--verbose", 1), ("--quiet", 0)):
+        options = {"env": environment, "capture_output": True, "text": True, "check": False}
+        done = subprocess.run([*command, way], **options)
+        assert done.returncode == 1, done.stderr  # not the published number of images
+        assert done.stderr.count("of ours") == ours
+        assert "of theirs" not in done.stderr
+        assert "PIL" not in done.stderr
+        assert "census" in done.stdout
+
+
+def test_quiet_says_that_the_summary_stays(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "no progress bars, no warnings; errors and the summary are still printed" in shown
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Images are decoded to the last byte, and no file's pixels are another's."""
 
+import struct
+
+import cv2
 import numpy as np
 import pytest
 from copies import picture, save
@@ -96,6 +99,55 @@ def test_sixteen_bits_and_giants_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "LARGEST", 24 * 24 - 1)
     with pytest.raises(decoding.ImageError, match=r"large\.bmp: too large. Received: 24×24"):
         decoding.decode(tmp_path / "large.bmp")
+
+
+def deep(path, pixels, bits):
+    """Writes RGB(A) of 8 bits as `bits` bits in a file of 16."""
+    last = 3 if pixels.shape[2] == 4 else 2
+    order = [2, 1, 0, 3][: last + 1]  # OpenCV's
+    spread = pixels.astype(np.uint32) * (2**bits - 1) // 255
+    assert cv2.imwrite(str(path), spread.astype(np.uint16)[..., order])
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_sixteen_bits_are_scaled_by_the_depth_that_they_use(tmp_path, name, bits):
+    pixels = np.zeros((30, 24, 3), np.uint8)
+    pixels[4:17, 3:14] = np.random.default_rng(0).integers(40, 120, (13, 11, 3))
+    deep(tmp_path / name, pixels, bits)
+    np.testing.assert_array_equal(decoding.decode(tmp_path / name), pixels)
+    found = decoding.cut(tmp_path / name)
+    assert (found.mode, found.box) == ("RGB", (3, 4, 11, 13))
+    np.testing.assert_array_equal(found.pixels, pixels[4:17, 3:14])
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+def test_sixteen_bits_may_be_transparent(tmp_path, name):
+    pixels = np.full((8, 8, 4), (200, 100, 50, 255), np.uint8)
+    pixels[:4, :, 3] = 0
+    deep(tmp_path / name, pixels, 16)
+    found = decoding.decode(tmp_path / name)
+    assert found[:4].max() == 0
+    assert found[5, 5].tolist() == [200, 100, 50]
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+def test_a_truncated_file_of_sixteen_bits_is_found(tmp_path, name):
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    deep(tmp_path / name, pixels, 12)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-3000])
+    with pytest.raises(decoding.ImageError, match=r"deep\.\w+: not a readable image"):
+        decoding.decode(tmp_path / name)
+
+
+def test_sixteen_bits_of_inks_are_refused(tmp_path):
+    deep(tmp_path / "inks.tif", np.full((8, 8, 4), 90, np.uint8), 16)
+    content = (tmp_path / "inks.tif").read_bytes()
+    light, inks = (struct.pack("<HHLL", 262, 3, 1, kind) for kind in (2, 5))  # of a TIFF's tag
+    assert content.count(light) == 1
+    (tmp_path / "inks.tif").write_bytes(content.replace(light, inks))
+    with pytest.raises(decoding.ImageError, match=r"inks\.tif: more than 8 bits.*mode CMYK"):
+        decoding.decode(tmp_path / "inks.tif")
 
 
 def test_a_bomb_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from anna import facts, quality
 
@@ -44,6 +45,34 @@ def test_a_usual_cell_has_no_warning():
 def test_what_is_unusual_is_said(image, said):
     [warning] = warned(image)
     assert said in warning
+
+
+@pytest.mark.parametrize(
+    ("image", "warning"),
+    [
+        (disc(200, colour=(80, 80, 80)), "no colour"),
+        (disc(60, colour=(80, 80, 80)), "no colour; smaller than"),
+        (np.full((450, 450, 3), 90, np.uint8), "no colour; not cut out on black"),
+    ],
+)
+def test_a_grey_picture_has_no_colour(image, warning):
+    assert warned(image)[0].startswith(warning)
+
+
+@pytest.mark.parametrize(("name", "mode"), [("one.png", "L"), ("two.png", "LA"), ("all.jpg", "L")])
+def test_a_grey_file_has_no_colour(tmp_path, name, mode):
+    coloured = Image.fromarray(disc(200))
+    grey = coloured.convert(mode)
+    grey = grey.convert("RGB") if name == "all.jpg" else grey
+    for image, place, says in ((coloured, "own.png", False), (grey, name, True)):
+        image.save(tmp_path / place)
+        row = facts.of_file(str(tmp_path / place))
+        [warning] = quality.warnings(pd.DataFrame([row]), KNOWN)
+        assert warning.startswith("no colour") == says
+
+
+def test_black_has_no_measures_to_warn_of():
+    assert "no colour" not in warned(np.zeros((450, 450, 3), np.uint8))[0]
 
 
 def test_all_that_is_unusual_is_said():

@@ -4,9 +4,13 @@ import pytest
 
 @pytest.fixture(scope="module")
 def browser():
+    # They run only where they are asked for, so it is no success if they cannot.
     if lab.chromium() is None:
-        pytest.skip("No Chromium is here: install it, or name it in CHROMIUM")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+        pytest.fail("No Chromium is here: install it, or name it in CHROMIUM", pytrace=False)
+    try:
+        from playwright import sync_api
+    except ImportError:
+        pytest.fail('No Playwright is here: pip install -e ".[browser]"', pytrace=False)
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=lab.chromium(), args=lab.FLAGS)
         yield found

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from anna import facts, models, predict, quality
+from anna import facts, likeness, models, predict, quality
 from anna.archive import are_drawn
 from anna.checks import CLASSES, require_fraction
 
@@ -26,17 +26,20 @@ def of(
     crop: int | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Returns one row a file: `path`, `probability` of ALL, `call`, `warning`, `problem`.
+    """Returns one row a file: `path`, `probability`, `unlike`, `call`, `warning`, `problem`.
 
-    The call is ALL or HEM, empty where a file could not be judged; then `problem` says why. The
-    warning says that a cell is drawn, that it could not be measured, and, by `anna.quality`, what
-    is unlike the cells learnt from.
+    The probability is of ALL; the call is ALL or HEM, empty where a file could not be judged; then
+    `problem` says why. `unlike` is the distance of `anna.likeness` from the cells learnt from, 1
+    its limit, NaN where the model is not the trained ANNa. The warning says that a cell is drawn,
+    that it could not be measured, and, by this distance and by `anna.quality`, how it differs from
+    the cells learnt from.
 
     Args:
         model: Trained.
         paths: Files and folders, as `anna.predict.files` takes them.
         threshold: A cell is called ALL when its probability is at least this.
-        known: The ranges of the cells learnt from; those of the trained ANNa if None.
+        known: The ranges of the cells learnt from; if None, those of the trained ANNa, and how
+            unlike its cells each is.
         crop: As in `anna.predict.files`.
         progress: Whether to show bars.
 
@@ -44,18 +47,23 @@ def of(
         ValueError: If the threshold is not in 0..1.
     """
     require_fraction("threshold", threshold)
+    judge = model
     if known is None:
         known = models.record(models.PRETRAINED)["ranges"]
-    found = predict.files(model, paths, crop=crop, progress=progress)
+        judge = likeness.pretrained(model)
+    found = predict.files(judge, paths, crop=crop or models.crop_of(model), progress=progress)
+    found = found.reindex(columns=["path", "probability", "unlike", "problem"])
     called = np.where(found["probability"] >= threshold, *reversed(CLASSES))
     found["call"] = np.where(found["probability"].isna(), "", called)
     bar = tqdm(found["path"], "measuring cells", unit="file", disable=not progress)
     measured = pd.DataFrame([_measured(path) for path in bar], columns=facts.COLUMNS)
     warned = quality.warnings(measured, known, crop=crop or models.crop_of(model))
     drawn, failed = np.where(are_drawn(found["path"]), DRAWN, ""), measured["problem"].fillna("")
-    notes = ["; ".join(filter(None, each)) for each in zip(drawn, failed, warned, strict=True)]
+    far = likeness.warnings(found["unlike"])
+    each = zip(drawn, failed, far, warned, strict=True)
+    notes = ["; ".join(filter(None, of_one)) for of_one in each]
     found["warning"] = np.where(found["call"] == "", "", notes)
-    return found[["path", "probability", "call", "warning", "problem"]]
+    return found[["path", "probability", "unlike", "call", "warning", "problem"]]
 
 
 def _measured(path: str) -> dict[str, object]:

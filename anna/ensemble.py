@@ -44,7 +44,10 @@ def join(
 
 
 def _logit(member: keras.Model, number: int) -> keras.Model:
-    """Returns the member as far as its log-odds, taking float images."""
+    """Returns a copy of the member as far as its log-odds, taking float images."""
     start = member.get_layer("to_float").output
     outputs = member.get_layer("logit").output
-    return keras.Model(start, outputs, name=f"member{number}")
+    part = keras.Model(start, outputs, name=f"member{number}")
+    copy = keras.models.clone_model(part)  # has layers of its own, so `maps` finds its way in them
+    copy.set_weights(part.get_weights())
+    return copy

@@ -79,6 +79,12 @@ def shares() -> dict[str, int]:
     return found
 
 
+def channels() -> dict[str, int]:
+    """Returns how many channels the output of each block has, in their order."""
+    each = [count for *_, count, repeats in STAGES for _ in range(repeats)]
+    return {f"block{number}": count for number, count in enumerate(each)}
+
+
 def _block(
     x: KerasTensor,
     shape: tuple[int, int],

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 ENDINGS = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _KEPT = ["name", "subject", "group", "role", "label"]
 _MAPS = ("mask", "evidence")
+_SAYS = ("probability", "unlike")  # by column of what a network says
 
 
 def probabilities(
@@ -33,20 +34,33 @@ def probabilities(
             shapes never change.
         progress: Whether to show a bar.
     """
+    return said(model, pixels, batch_size=batch_size, progress=progress)[:, 0]
+
+
+def said(
+    model: keras.Model, pixels: np.ndarray, *, batch_size: int | None = None, progress: bool = False
+) -> np.ndarray:
+    """Returns all columns of what a network says of each image, float64 (n, c).
+
+    The first is the probability of ALL; a second, of `anna.likeness.beside`, how unlike the cells
+    learnt from it is. The arguments are those of `probabilities`.
+    """
     batch_size = batch_size or backend.batch_size(pixels.shape[1])
-    found = np.empty(len(pixels))
+    found = np.empty((len(pixels), model.output_shape[1]))
     with tqdm(total=len(pixels), desc="judging cells", unit="cell", disable=not progress) as bar:
         for start in range(0, len(pixels), batch_size):
             part = pixels[start : start + batch_size]
-            found[start : start + len(part)] = _filled(model, part, batch_size)[:, 0]
+            seen = np.asarray(model.predict_on_batch(_filled(part, batch_size)))
+            found[start : start + len(part)] = seen[: len(part)]
             bar.update(len(part))
     return found
 
 
-def _filled(model: keras.Model, pixels: np.ndarray, batch_size: int) -> np.ndarray:
+def _filled(pixels: np.ndarray, batch_size: int) -> np.ndarray:
+    """Returns the images and black ones after them, `batch_size` in all."""
     missing = batch_size - len(pixels)
     filled = np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else pixels
-    return np.asarray(model.predict_on_batch(np.ascontiguousarray(filled)))[: len(pixels)]
+    return np.ascontiguousarray(filled)
 
 
 def cells(
@@ -96,23 +110,26 @@ def maps(
 
     Args:
         model: `anna`, trained.
-        pixels: uint8 (n, size, size, 3) RGB.
-        batch_size: Images a batch, at most; as suits the machine if None.
+        pixels: uint8 (n, size, size, 3) RGB; a memory map is read batch by batch.
+        batch_size: Images a batch; the last is filled up, so that shapes never change. If None, as
+            suits the machine, and no more than there are.
 
     Raises:
         ValueError: If the model has no such maps.
     """
     members = [layer for layer in model.layers if layer.name.startswith("member")]
-    each = [_maps(member, np.asarray(pixels), batch_size) for member in members or [model]]
+    each = [_maps(member, pixels, batch_size) for member in members or [model]]
     return {name: np.mean([found[name] for found in each], axis=0) for name in each[0]}
 
 
 def _maps(model: keras.Model, pixels: np.ndarray, batch_size: int | None) -> dict[str, np.ndarray]:
-    batch_size = batch_size or backend.batch_size(pixels.shape[1])
-    inner, pixels = _mapper(model), pixels.astype(model.input.dtype)
-    starts = range(0, max(len(pixels), 1), batch_size)
-    parts = [inner.predict_on_batch(pixels[start : start + batch_size]) for start in starts]
-    return {name: np.concatenate([np.asarray(p[name]) for p in parts])[..., 0] for name in _MAPS}
+    batch_size = batch_size or min(backend.batch_size(pixels.shape[1]), max(len(pixels), 1))
+    inner, parts = _mapper(model), []
+    for start in range(0, max(len(pixels), 1), batch_size):
+        part = pixels[start : start + batch_size]
+        seen = inner.predict_on_batch(_filled(part.astype(model.input.dtype), batch_size))
+        parts.append({name: np.asarray(seen[name])[: len(part), ..., 0] for name in _MAPS})
+    return {name: np.concatenate([part[name] for part in parts]) for name in _MAPS}
 
 
 def has_maps(model: keras.Model) -> bool:
@@ -143,7 +160,7 @@ def files(
     """Returns one row a file: `path`, `probability` of ALL, `problem`.
 
     Of a folder, all images below it are taken, sorted. A file that cannot be used is a row with a
-    problem and no probability.
+    problem and no probability. With a model of `anna.likeness.beside`, also `unlike`.
 
     Args:
         model: Trained.
@@ -155,9 +172,9 @@ def files(
     """
     crop = crop or crop_of(model)
     batch_size = batch_size or backend.batch_size(model.input_shape[1])
-    rows, waiting = [], []
+    says, rows, waiting = _SAYS[: model.output_shape[1]], [], []
     for path in tqdm(listed(paths), "judging files", unit="file", disable=not progress):
-        row = {"path": str(path), "probability": np.nan, "problem": None}
+        row = {"path": str(path)} | dict.fromkeys(says, np.nan) | {"problem": None}
         rows.append(row)
         try:
             waiting.append((row, images.read(path, model.input_shape[1], crop=crop)))
@@ -166,7 +183,7 @@ def files(
         if len(waiting) == batch_size:
             _judge(model, waiting, batch_size)
     _judge(model, waiting, batch_size)
-    return pd.DataFrame(rows, columns=["path", "probability", "problem"])
+    return pd.DataFrame(rows, columns=["path", *says, "problem"])
 
 
 def listed(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[Path]:
@@ -190,9 +207,10 @@ def _judge(model: keras.Model, waiting: list, batch_size: int) -> None:
     """Gives the waiting rows their probability, and empties the list."""
     if waiting:
         pixels = np.stack([image for _, image in waiting])
-        found = probabilities(model, pixels, batch_size=batch_size)
-        for (row, image), probability in zip(waiting, found, strict=True):
-            empty = not image.any()
-            row["probability"] = np.nan if empty else probability
-            row["problem"] = f"{row['path']}: all pixels are black" if empty else None
+        found = said(model, pixels, batch_size=batch_size)
+        for (row, image), values in zip(waiting, found, strict=True):
+            if image.any():
+                row.update(zip(_SAYS, values, strict=False))
+            else:
+                row["problem"] = f"{row['path']}: all pixels are black"
         waiting.clear()

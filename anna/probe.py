@@ -68,6 +68,11 @@ class Tap:
         """What the map here divides the side of the image by."""
         return self.scale * LEVELS[self.block]
 
+    @property
+    def channels(self) -> int:
+        """How many channels are read here."""
+        return lite.channels()[self.block]
+
 
 TAPS = tuple(Tap(scale, sight, block) for scale in SCALES for sight in SIGHTS for block in LEVELS)
 """All of them, in the order of the features."""

@@ -42,6 +42,7 @@ def main() -> None:
     found, chosen = probe_tables.unseen(said, cells)
     alone = probe_tables.one_by_one(seen, cells, chosen)
     people = anna.metrics.by_subject(found, 0.5)
+    like, unlike = _likeness(cells, seen)
     record = {
         "data": anna.card.CREDIT,
         "backbone": "EfficientNet-Lite0 (ImageNet), ML Illustrated 2020, Apache License 2.0",
@@ -57,6 +58,8 @@ def main() -> None:
             "strength": strength,
         },
         "ranges": anna.quality.ranges(anna.facts.of(cells)),
+        "likeness": like.kept(),
+        "most of one person's cells beyond its limit": unlike,
         "calibration": asdict(known),
         "scores on people not seen": _scores(cells, found, alone),
         "people misjudged for the most part": people.query("accuracy < 0.5")["subject"].tolist(),
@@ -64,6 +67,19 @@ def main() -> None:
     anna.models.save(model, anna.models.PRETRAINED, anna.report.plain(record))
     anna.report.write_text(anna.models.PRETRAINED.with_suffix(".md"), _card(record, cells))
     print(f"{anna.models.PRETRAINED}: {anna.models.PRETRAINED.stat().st_size / 1e6:.1f} MB")
+
+
+def _likeness(
+    cells: pd.DataFrame, seen: probe_features.Seen
+) -> tuple[anna.likeness.Likeness, float]:
+    """Returns where the cells lie, and the largest share of a person's beyond the limit.
+
+    The person is then one of those whose cells were not there when the limit was drawn.
+    """
+    read = seen.views[0][:, anna.likeness.columns()]
+    like, unlike = anna.likeness.fit(read, cells["part"].to_numpy())
+    beyond = pd.Series(unlike > 1).groupby(cells["group"].to_numpy()).mean()
+    return like, round(float(beyond.max()), 3)
 
 
 def _scores(
@@ -145,6 +161,9 @@ So read a call with care. People of whom fewer than half the cells were judged r
 - It reads colour and fine grain. It was taught to bear some blur, compression and turn of hue, and
   was tested on amounts within these, on brightness and on rotation (`benchmarks/README.md`).
   Whether that colour is the disease's or the laboratory's cannot be told from one collection.
+- Any picture gets a probability. How unlike the cells learnt from it is, is told beside it
+  (`anna.likeness`, 1 the limit): by construction 1 of 100 cells of people not seen lie beyond, of
+  one person {100 * record["most of one person's cells beyond its limit"]:.1f} of 100.
 - One collection, one stain, one way of cutting cells out: each cell centred on black, at C-NMC's
   magnification, the central {recipe["crop"]} pixels of a 450-pixel image.
 - No age, sex or origin of the people is known, so fairness cannot be examined.

@@ -113,13 +113,8 @@ def _ingredients(cells: pd.DataFrame, seen: Seen, own: dict, free: dict[str, dic
 
 def _at(chosen: Callable[[anna.probe.Tap], bool]) -> np.ndarray:
     """Returns the numbers of the features that are read at the chosen taps."""
-    stages = anna.lite.STAGES
-    widths = [channels for *_, channels, blocks in stages for _ in range(blocks)]
-    each = dict(zip(anna.probe.LEVELS, widths, strict=True))
     taps = anna.probe.TAPS
-    return np.flatnonzero(
-        np.repeat([chosen(tap) for tap in taps], [each[tap.block] for tap in taps])
-    )
+    return np.flatnonzero(np.repeat([chosen(tap) for tap in taps], [tap.channels for tap in taps]))
 
 
 def _robustness(

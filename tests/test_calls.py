@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 def test_each_file_is_a_row_with_its_call(model, folder):
     calls = anna.calls.of(model, [folder], known=KNOWN, progress=False)
-    assert list(calls) == ["path", "probability", "call", "warning", "problem"]
+    assert list(calls) == ["path", "probability", "unlike", "call", "warning", "problem"]
     calls = calls.set_index(calls["path"].str.extract(r"([^/]+)$")[0])
     assert calls.loc["c.bmp", "call"] == ""
     assert "not a readable image" in calls.loc["c.bmp", "problem"]

@@ -76,9 +76,10 @@ def test_saved_and_loaded_with_crop_and_maps(members, tmp_path):
     assert models.crop_of(again) == 320
     assert models.record(path) == {"seeds": [0, 1]}
     each = [predict.maps(member, cells) for member in members]
-    for name, found in predict.maps(again, cells).items():
-        expected = np.mean([maps[name] for maps in each], axis=0)
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+    for joined in (again, ensemble.join(members, views=2)):
+        for name, found in predict.maps(joined, cells).items():
+            expected = np.mean([maps[name] for maps in each], axis=0)
+            np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_members_must_fit_together(members):

@@ -11,7 +11,7 @@ PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: notebooks test test-backends test-browser test-colab lint format lab pictures clean help \
+.PHONY: notebooks test test-backends test-browser test-colab test-cluster lint format lab pictures clean help \
   pretrained benchmark benchmark-full benchmark-brain benchmark-probe benchmark-segmenter \
   benchmark-serving benchmark-fields benchmark-gpu
 
@@ -38,6 +38,11 @@ test-browser: $(VENV)/ready
 test-colab: .venv-colab/ready
 	$(ONE_THREAD) .venv-colab/bin/python -m pytest $(PARALLEL)
 	.venv-colab/bin/python -m pytest -m colab
+
+# Folds of a cross-validation on Ray, as the README shows it.
+test-cluster: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --editable ".[test,cluster]"
+	$(BIN)/python -m pytest tests/test_rounds.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ _KEPT = 4_000_000  # bytes of an image, at most, whose memory is kept for the ne
 _KIND, _SMALLER = 254, 1  # tag of a page of a TIFF, and its bit for a smaller copy
 _BITS = 258  # tag of the bits of each channel
 _DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras give
+NEARLY = 8  # of 255, what a background that is meant to be black may have
 _NOTHING = np.empty(0, np.uint8)
 _threads = threading.local()
 # What an operating system says of a file, not of a disk or a network that fails for a while.
@@ -57,7 +58,8 @@ class Cut(NamedTuple):
 def decode(path: str | os.PathLike) -> np.ndarray:
     """Returns all pixels of an image file, uint8 (height, width, 3) RGB.
 
-    Grey, palette and transparent images become RGB, transparent pixels black. Colour of 16 bits a
+    Grey, palette and transparent images become RGB, transparent pixels black. Where the edge of the
+    image is nearly black (`NEARLY`), what is no brighter becomes black, as if cut out so. Colour of 16 bits a
     channel, in a PNG or TIFF, is scaled by the depth that its brightest value tells: 8, 10, 12, 14
     or 16 bits, as cameras of 12 bits, say, leave the upper four empty. The file is decoded to its
     last byte, so a truncated one is found here.
@@ -68,7 +70,7 @@ def decode(path: str | os.PathLike) -> np.ndarray:
     """
     with _opened(Path(path)) as image:
         lines = _uncompressed(image)
-        return _converted(image) if lines is None else _rgb(lines)
+        return _on_true_black(_converted(image) if lines is None else _rgb(lines))
 
 
 def cut(path: str | os.PathLike) -> Cut:
@@ -83,6 +85,7 @@ def cut(path: str | os.PathLike) -> Cut:
         lines, to_rgb, mode = _uncompressed(image), _rgb, image.mode
         if lines is None:
             lines, to_rgb = _converted(image), np.ascontiguousarray
+        lines = _on_true_black(lines)
         place = left, top, width, height = box(lines)
         part = lines[top : top + height, left : left + width]
         return Cut(lines.shape[:2], mode, place, to_rgb(part) if width else part.copy())
@@ -207,6 +210,14 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     """
     depth = next(bits for bits in _DEPTHS if values.max() < 2**bits)
     return (values >> (depth - 8)).astype(np.uint8)
+
+
+def _on_true_black(pixels: np.ndarray) -> np.ndarray:
+    """Returns the pixels, uint8 (height, width, 3); a background that is nearly black is black."""
+    level = max(int(edge.max(initial=0)) for edge in (pixels[[0, -1]], pixels[:, [0, -1]]))
+    if not 0 < level <= NEARLY:
+        return pixels
+    return np.where(pixels.max(axis=2, keepdims=True) > level, pixels, np.uint8(0))
 
 
 def _on_black(image: Image.Image) -> Image.Image:

@@ -4,15 +4,18 @@
 
 Preparation: images indexed, verified and cached, against the way of the original: a sorted glob,
 `cv2.imread`, `cv2.resize`, a list, `np.array`; from files that the system holds in memory, and from
-files that it does not, where reading their bytes and nothing else is the disk's own limit.
+files that it does not, where reading their bytes and nothing else is the disk's own limit. What
+cannot be left out, alone, is the limit of preparation: decoding, hashing and shrinking by areas.
 Training and prediction: cells a second in steady state by ANNa's settings, against one array of
 float32 through `fit` or `predict` with nothing set, each in a process of its own; also the
-share of the rate of a large matrix product, the machine's own limit. The two ways take turns,
+share of the rate of a large matrix product, the machine's own limit, and the rate if convolutions
+and dense layers were all there is to train, timed one by one. The two ways take turns,
 and the median of the rounds counts: so a busy machine slows both. Then where the minutes of the
 last `make notebooks` went. Writes output/csv/speed.csv.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -79,7 +82,7 @@ def told(task: str, network: str, count: int, asked: argparse.Namespace) -> dict
     work = {"task": task, "network": network, "size": asked.size, "count": count}
     found, machine = in_two_processes(work, asked.rounds)
     share = found["ours"] * machine["operations"] / machine["matrix_rate"]
-    return {"what": ""} | found | {"of the matrix rate": share}
+    return {"what": ""} | found | {"limit": machine["limit"], "of the matrix rate": share}
 
 
 def in_turns(
@@ -117,6 +120,15 @@ def preparation(asked: argparse.Namespace) -> Iterator[dict]:
             for _ in anna.pool.each(Path.read_bytes, files):
                 pass
 
+        def _least(path: Path) -> np.ndarray:
+            image = cv2.imread(str(path))
+            hashlib.sha256(image)
+            return cv2.resize(image, (asked.size, asked.size), interpolation=cv2.INTER_AREA)
+
+        def _limit() -> None:
+            for _ in anna.pool.each(_least, files):
+                pass
+
         def _timed(way: Callable, ready: Callable) -> float:
             ready(files)
             start = time.perf_counter()
@@ -130,7 +142,8 @@ def preparation(asked: argparse.Namespace) -> Iterator[dict]:
         for held, ready in kinds.items():
             timed = partial(_timed, ready=ready)
             ways = partial(timed, _ours), partial(timed, _plain)
-            yield {"what": f"{what}, {held}"} | in_turns(*ways, asked.rounds)
+            limit = np.median([timed(_limit) for _ in range(asked.rounds)])
+            yield {"what": f"{what}, {held}"} | in_turns(*ways, asked.rounds) | {"limit": limit}
         ways = partial(timed, _bytes), partial(timed, _plain)
         yield {"what": f"reading bytes alone, images/s, {held}"} | in_turns(*ways, asked.rounds)
 

@@ -143,8 +143,9 @@ def of_segmenter(rows: pd.DataFrame) -> pd.DataFrame:
 def of_speed(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns rates in three digits; a share of the matrix rate where there is one."""
     shown = rows.rename(columns={"what": "images or cells a second"})
-    for name in ("ours", "plain"):
-        shown[name] = [f"{v:,.0f}" if v >= 100 else f"{v:.1f}" for v in shown[name]]
+    for name in {"ours", "plain", "limit"} & set(shown):
+        rates = shown[name].map(lambda v: f"{v:,.0f}" if v >= 100 else f"{v:.1f}")
+        shown[name] = rates.where(shown[name].notna(), "")
     shown["ratio"] = shown["ratio"].map("{:.2f}".format)
     return rounded(shown)
 

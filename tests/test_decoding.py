@@ -64,7 +64,7 @@ def test_nothing_is_cut_of_black(tmp_path):
 
 
 def test_files_read_one_after_another_and_at_once_do_not_mix(tmp_path):
-    made = [picture(i)[: 24 - i % 5] | 1 for i in range(40)]
+    made = [picture(i)[: 24 - i % 5] | 16 for i in range(40)]
     paths = [tmp_path / f"{i}.bmp" for i in range(40)]
     for path, pixels in zip(paths, made, strict=True):
         save(path, pixels)
@@ -168,3 +168,24 @@ def test_a_tiff_of_several_pictures_is_refused_and_one_with_its_small_copies_is_
     pictures[1].encoderinfo = {"tiffinfo": {254: 1}}
     pictures[0].save(tmp_path / "pyramid.tif", **options)
     assert decoding.decode(tmp_path / "pyramid.tif")[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["near.png", "near.bmp"])
+def test_a_background_that_is_nearly_black_is_black(tmp_path, name):
+    rng = np.random.default_rng(0)
+    cell = np.zeros((40, 40, 3), np.uint8)
+    cell[10:30, 12:28] = rng.integers(9, 200, (20, 16, 3))
+    near = np.where(cell > 0, cell, rng.integers(0, 3, cell.shape, np.uint8))
+    Image.fromarray(near).save(tmp_path / name)
+    np.testing.assert_array_equal(decoding.decode(tmp_path / name), cell)
+    found = decoding.cut(tmp_path / name)
+    assert found.box == (12, 10, 16, 20)
+    np.testing.assert_array_equal(found.pixels, cell[10:30, 12:28])
+
+
+def test_dark_pixels_of_a_cell_stay_where_the_edge_is_black_or_bright(tmp_path):
+    for edge in (0, 60):
+        image = np.full((40, 40, 3), edge, np.uint8)
+        image[10:30, 12:28] = 3
+        Image.fromarray(image).save(tmp_path / "dark.png")
+        np.testing.assert_array_equal(decoding.decode(tmp_path / "dark.png"), image)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from anna import cnmc, decoding, tables
+from anna import cnmc, decoding, facts, images, tables
 
 quickly = settings(
     derandomize=True,
@@ -103,6 +103,23 @@ def test_any_bytes_are_an_image_or_an_image_error_that_names_it(tmp_path, conten
     assert found.ndim == 3
     assert found.shape[2] == 3
     assert found.size <= 3 * decoding.LARGEST
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's, as above
+@quickly
+@given(damaged(IMAGES))
+def test_any_bytes_are_measured_and_cropped_or_told_as_a_problem(tmp_path, content):
+    path = tmp_path / "x.bmp"
+    path.write_bytes(content)
+    row = facts.of_file(str(path))
+    try:
+        found = images.read(path, 16, crop=40)
+    except decoding.ImageError as error:
+        assert row["problem"] == str(error)
+        return
+    assert row["problem"] is None
+    assert (found.shape, found.dtype) == ((16, 16, 3), np.uint8)
+    assert set(row) == set(facts.COLUMNS)
 
 
 @quickly

@@ -34,7 +34,7 @@ _EXAMPLES = {
     "predict": "examples:\n  anna predict folder/ --out calls.csv\n"
     "  anna predict a.bmp b.png --page calls.html\n  anna predict folder/ --trained\n",
     "field": "examples:\n  anna field smear.png --out cells.csv --page field.html\n"
-    "  anna field slide/ --scale 2\n",
+    "  anna field slide/ --scale 2 --summary share.csv\n",
     "compare": "example:\n  anna compare output/ other-output/ --page comparison.html\n",
     "report": "example:\n  anna report\n",
     "export": "examples:\n  anna export anna.onnx\n  anna export anna.tflite --trained\n"
@@ -111,6 +111,7 @@ def _judging(commands, actions: Mapping[str, Callable]) -> None:
     field.add_argument("paths", nargs="+", help="images of whole fields, and folders of them")
     field.add_argument("--out", type=Path, default=Path("cells.csv"), help="table of cells")
     field.add_argument("--page", type=Path, help="HTML page with boxes and cells, to pass on")
+    field.add_argument("--summary", type=Path, help="table of shares of ALL, by field and in all")
     field.add_argument("--scale", type=float, default=1.0, help="C-NMC's pixels in one (1)")
     _choose_model(field)
 

@@ -145,9 +145,12 @@ def _field(asked: argparse.Namespace) -> int:
     model, options = anna.models.load(file), {"scale": asked.scale, "progress": not asked.quiet}
     cells = anna.fields.judge(model, paths, threshold=threshold, **options)
     anna.tables.write(cells, asked.out)
+    shares = anna.fields.summary(cells)
+    if asked.summary:
+        anna.tables.write(shares, asked.summary)
     if asked.page:
         anna.field_page.write(asked.page, cells, model, **options)
-    _say(anna.fields.summary(cells).to_string(index=False))
+    _say(shares.to_string(index=False))
     _say(f"see {asked.page or asked.out}")
     return 1 if (cells["problem"].notna() & (cells["problem"] != anna.fields.EDGE)).any() else 0
 
@@ -174,9 +177,12 @@ def _images(asked: argparse.Namespace) -> list[Path]:
 
     Patterns such as `*.bmp` are resolved here, too: not every shell does it.
     """
-    for path in filter(None, (asked.out, asked.page)):
+    places = [path for key in ("out", "page", "summary") if (path := vars(asked).get(key))]
+    for number, path in enumerate(places):
         if path.is_dir():
             raise IsADirectoryError(f"A file's name is needed, not a folder's. Received: {path}")
+        if path.resolve() in [other.resolve() for other in places[:number]]:
+            raise ValueError(f"Each result must have a file of its own. Received: {path} twice")
     found = []
     for word in asked.paths:
         paths = [word] if Path(word).exists() else _matching(Path(word))

@@ -59,10 +59,10 @@ def decode(path: str | os.PathLike) -> np.ndarray:
     """Returns all pixels of an image file, uint8 (height, width, 3) RGB.
 
     Grey, palette and transparent images become RGB, transparent pixels black. Where the edge of the
-    image is nearly black (`NEARLY`), what is no brighter becomes black, as if cut out so. Colour of 16 bits a
-    channel, in a PNG or TIFF, is scaled by the depth that its brightest value tells: 8, 10, 12, 14
-    or 16 bits, as cameras of 12 bits, say, leave the upper four empty. The file is decoded to its
-    last byte, so a truncated one is found here.
+    image is nearly black (`NEARLY`), what is no brighter becomes black, as if cut out so. Colour of
+    16 bits a channel, in a PNG or TIFF, is scaled by the depth that its brightest value tells: 8,
+    10, 12, 14 or 16 bits, as cameras of 12 bits, say, leave the upper four empty. The file is
+    decoded to its last byte, so a truncated one is found here.
 
     Raises:
         ImageError: If the file is missing, no image, truncated, grey of more than 8 bits, or larger

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
-from anna import fields, markup, page, predict, smear
+from anna import field_evidence, fields, markup, page, pool, predict, smear
 from anna.decoding import decode
 from anna.models import crop_of
 from anna.plots.style import COLOURS, GREY
 from anna.report import write_text
 
 WIDE = 1400  # of a field's picture in the page, in pixels, at most
-MOST = 1000  # cells with pictures of their own
+MOST = 1000  # cells with pictures and evidence
 _HEAD = ("cell", "evidence", "field", "number", "area", "probability of ALL", "call", "notes")
+_SWITCH = "A tick shows it in the field, on one scale for all its cells."
 _STYLE = """
 svg { width: 100%; height: auto; } svg text { font: 600 1px sans-serif; fill: #fff; }
 .key { background: var(--own); color: #fff; padding: 0 .3em; }
-figure { margin: 1rem 0; } tr:target { outline: 3px solid #B8860B; }
+figure { margin: 1rem 0; } figcaption { display: inline; margin-right: 1rem; }
+tr:target { outline: 3px solid #B8860B; }
+.evidence { visibility: hidden; } :checked ~ svg .evidence { visibility: visible; }
 """
 
 
@@ -41,65 +43,93 @@ def write(
 ) -> Path:
     """Returns `path`, an HTML page of judged fields that needs no other file.
 
-    A click on a box leads to the cell's row in the table.
+    A click on a box leads to the cell's row in the table, a switch shows the evidence in the field.
 
     Args:
         path: Where the page goes.
-        cells: As `anna.fields.judge` returns them. The first `MOST` get a picture.
+        cells: As `anna.fields.judge` returns them. The first `MOST` get a picture and evidence.
         model: That made the calls.
         scale: That they were made with.
         segmenter: That they were made with.
         evidence: Whether to show each cell's evidence, if the model has maps.
         progress: Whether to show a bar.
     """
-    pictures, rows, crops = [], [], []
+    figures, rows, shown = [], [], []
+    evidence = evidence and predict.has_maps(model)
     groups = list(cells.groupby("path", sort=False))
     bar = tqdm(groups, "drawing fields", unit="field", disable=not progress)
     for number, (name, part) in enumerate(bar, 1):
         there = part[part["cell"].notna()]
         if there.empty:
-            note = html.escape(str(part["problem"].iloc[0]))
-            pictures.append(f"<p>{html.escape(Path(name).name)}: {note}</p>")
+            figures.append(f"<p>{page.failed(part.iloc[0].to_dict())}</p>")
             continue
-        image = decode(name)
-        pictures.append(_field(image, there, number))
+        image, over = decode(name), None
         rows += [row | {"field": number} for row in there.to_dict("records")]
-        if len(crops) < MOST:
-            labels = smear.find(image, scale=scale, segmenter=segmenter)
-            found = fields.cutouts(image, labels, scale=scale, side=crop_of(model))
-            crops += [found[cell - 1] for cell in there["cell"]]
-    shown = _pictures(model, crops[:MOST], evidence)
+        if len(some := there["cell"].head(MOST - len(shown)).to_numpy(int)):
+            labels = _only(smear.find(image, scale=scale, segmenter=segmenter), some)
+            pictures, over = _drawn(model, image, labels, scale=scale, evidence=evidence)
+            shown += pictures
+        figures.append(_field(image, there, number, over))
+    left = f"The first {len(shown):,} cells have pictures." if len(shown) < len(rows) else ""
     shown += [("", "")] * (len(rows) - len(shown))
     lines = [_row(row, *both) for row, both in zip(rows, shown, strict=True)]
-    told = page.EVIDENCE if evidence and predict.has_maps(model) else ""
-    return write_text(path, _page(cells, pictures, lines, told))
+    told = f"{page.EVIDENCE} {_SWITCH}" if evidence else ""
+    return write_text(path, _page(cells, figures, lines, f"{told} {left}".strip()))
 
 
-def _pictures(model: keras.Model, crops: list[np.ndarray], evidence: bool) -> list[tuple[str, str]]:
-    """Returns each cell and its evidence, as HTML."""
-    pixels = fields.resized(model, crops)
-    cells = [page.picture(image, "cell") for image in pixels]
-    if not (cells and evidence and predict.has_maps(model)):
-        return [(cell, "") for cell in cells]
+def _only(labels: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Returns the labels of some cells alone, numbered anew in their order."""
+    numbers = np.zeros(labels.max() + 1, np.int32)
+    numbers[cells] = np.arange(1, len(cells) + 1)
+    return numbers[labels]
+
+
+def _drawn(
+    model: keras.Model, image: np.ndarray, labels: np.ndarray, *, scale: float, evidence: bool
+) -> tuple[list[tuple[str, str]], np.ndarray | None]:
+    """Returns each cell and its evidence, as HTML, and the field in grey under the evidence."""
+    side = crop_of(model)
+    pixels = fields.resized(model, fields.cutouts(image, labels, scale=scale, side=side))
+    if not evidence:
+        return [page.drawn(cell) for cell in pixels], None
     maps = predict.maps(model, pixels)
-    each = zip(cells, pixels, maps["mask"], maps["evidence"], strict=True)
-    return [(cell, page.picture(page.overlay(*seen), "evidence")) for cell, *seen in each]
+    each = zip(pixels, maps["mask"], maps["evidence"], strict=True)
+    pictures = list(pool.each(lambda seen: page.drawn(*seen), each))
+    small = np.asarray(_small(image))
+    labels = cv2.resize(labels, small.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    scale *= image.shape[1] / small.shape[1]
+    laid = field_evidence.laid(maps["evidence"], labels, scale=scale, side=side)
+    return pictures, page.overlay(small, labels > 0, np.nan_to_num(laid))
 
 
-def _field(image: np.ndarray, cells: pd.DataFrame, number: int) -> str:
-    """Returns the field as SVG, a box for each cell over it."""
-    height, width = image.shape[:2]
-    kept, small = io.BytesIO(), Image.fromarray(image)
+def _small(image: np.ndarray) -> Image.Image:
+    small = Image.fromarray(image)
     small.thumbnail((WIDE, WIDE))
-    small.save(kept, "WEBP", quality=80)
-    data = base64.b64encode(kept.getvalue()).decode()
+    return small
+
+
+def _field(image: np.ndarray, cells: pd.DataFrame, number: int, evidence: np.ndarray | None) -> str:
+    """Returns the field as SVG, a box for each cell over it, and a switch to its evidence."""
+    height, width = image.shape[:2]
+    switch, seen = "", _image(_small(image), width, height)
+    if evidence is not None:
+        switch = (
+            f'<input type="checkbox" id="evidence{number}">'
+            f'<label for="evidence{number}"> evidence</label>'
+        )
+        seen += _image(Image.fromarray(evidence), width, height, ' class="evidence"')
     boxes = "\n".join(_box(row, number, width) for row in cells.to_dict("records"))
     name = html.escape(Path(cells["path"].iloc[0]).name)
     return (
-        f'<figure><figcaption>{name}</figcaption><svg viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{name}"><image width="{width}" height="{height}" '
-        f'href="data:image/webp;base64,{data}"/>\n{boxes}</svg></figure>'
+        f"<figure><figcaption>{name}</figcaption>{switch}"
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{name}">{seen}\n'
+        f"{boxes}</svg></figure>"
     )
+
+
+def _image(image: Image.Image, width: int, height: int, kind: str = "") -> str:
+    data = markup.address(page.webp(image), "webp")
+    return f'<image width="{width}" height="{height}"{kind} href="{data}"/>'
 
 
 def _box(row: dict, number: int, width: int) -> str:
@@ -114,17 +144,13 @@ def _box(row: dict, number: int, width: int) -> str:
         f'<text x="{row["left"] + 0.2 * size:.1f}" y="{top + size:.1f}" '
         f'style="font-size:{size:.1f}px">{told}</text>'
     )
-    title = html.escape(f"cell {row['cell']}: {_notes(row) or row['call']}")
+    title = html.escape(f"cell {row['cell']}: {page.notes(row) or row['call']}")
     return (
         f'<a href="#f{number}c{row["cell"]}"><title>{title}</title>'
         f'<rect x="{row["left"]}" y="{row["top"]}" width="{row["width"]}" '
         f'height="{row["height"]}" fill="transparent" stroke="{colour}" '
         f'stroke-width="{line:.1f}"{dash}/>{label if told else ""}</a>'
     )
-
-
-def _notes(row: dict) -> str:
-    return "; ".join(row[k] for k in ("problem", "warning") if isinstance(row[k], str) and row[k])
 
 
 def _row(row: dict, cell: str, evidence: str) -> str:
@@ -138,7 +164,7 @@ def _row(row: dict, cell: str, evidence: str) -> str:
         f'<td data-key="{key}">{evidence}</td><td class="file">{name}</td>'
         f'<td class="number">{row["cell"]}</td><td class="number">{row["area"]}</td>'
         f'<td class="number" data-key="{key}">{shown}</td>'
-        f'<td class="{row["call"]}">{row["call"]}</td><td>{html.escape(_notes(row))}</td></tr>'
+        f'<td class="{row["call"]}">{row["call"]}</td><td>{html.escape(page.notes(row))}</td></tr>'
     )
 
 
@@ -155,7 +181,7 @@ def _summary(cells: pd.DataFrame) -> str:
     return f"<table><tr>{names}</tr>{rows}</table>"
 
 
-def _page(cells: pd.DataFrame, pictures: list[str], lines: list[str], told: str) -> str:
+def _page(cells: pd.DataFrame, figures: list[str], lines: list[str], told: str) -> str:
     heads = "".join(f'<th scope="col">{name}</th>' for name in _HEAD)
     keys = ", ".join(f'<b class="key" style="--own:{COLOURS[name]}">{name}</b>' for name in COLOURS)
     fields_seen = cells["path"].nunique()
@@ -166,7 +192,7 @@ def _page(cells: pd.DataFrame, pictures: list[str], lines: list[str], told: str)
 <p>The interval knows of chance alone, not of wrong calls. Boxes: {keys}, grey and dashed: not
 judged; the number is the probability of ALL, * a warning. A click on a box leads to its row, a
 click on a column's head sorts by it. {told}</p>
-{chr(10).join(pictures)}
+{chr(10).join(figures)}
 <table><thead><tr>{heads}</tr></thead><tbody>
 {chr(10).join(lines)}
 </tbody></table>"""

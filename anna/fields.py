@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.stats import binomtest
 from tqdm.auto import tqdm
 
-from anna import bootstrap, facts, models, predict, quality, smear
+from anna import bootstrap, facts, likeness, models, predict, quality, smear
 from anna.checks import CLASSES, require_fraction
 from anna.decoding import ImageError, decode
 from anna.images import resize
@@ -25,10 +25,11 @@ from anna.models import crop_of
 from anna.parting import disc
 
 BOX = ["left", "top", "width", "height"]
-COLUMNS = ["path", "cell", *BOX, "area", "probability", "call", "warning", "problem"]
+COLUMNS = ["path", "cell", *BOX, "area", "probability", "unlike", "call", "warning", "problem"]
 EDGE = "cut off by the edge of the field"
 NONE = "no nucleated cell was found"
-_TYPES = dict.fromkeys(["cell", *BOX, "area"], "Int64") | {"probability": "float64"}
+_TYPES = dict.fromkeys(["cell", *BOX, "area"], "Int64")
+_TYPES |= dict.fromkeys(["probability", "unlike"], "float64")
 
 
 def judge(
@@ -44,7 +45,7 @@ def judge(
     """Returns one row a nucleated cell: `path`, `cell`, box, `area`, `probability`, `call`, ….
 
     The box `left`, `top`, `width`, `height` and the area are in pixels of the file. The call is ALL
-    or HEM; `warning` says what is unlike the cells that the model learnt from. A cell that the edge
+    or HEM; `unlike` and `warning` are those of `anna.calls.of`. A cell that the edge
     cuts off is not judged, and its `problem` says so; a file that cannot be read, or shows no cell,
     is one row with a problem and no cell.
 
@@ -54,7 +55,7 @@ def judge(
         scale: As in `anna.smear.find`: pixels of C-NMC for one of the file.
         threshold: A cell is called ALL when its probability is at least this.
         segmenter: As in `anna.smear.find`.
-        known: The ranges of the cells learnt from; those of the trained ANNa if None.
+        known: As in `anna.calls.of`.
         progress: Whether to show a bar.
 
     Raises:
@@ -97,20 +98,24 @@ def of_image(
         segmenter: As in `judge`.
         known: As in `judge`.
     """
+    judge = model
     if known is None:
-        known = models.record(models.PRETRAINED)["ranges"]
+        known, judge = models.record(models.PRETRAINED)["ranges"], likeness.pretrained(model)
     labels = smear.find(image, scale=scale, segmenter=segmenter)
     crops = cutouts(image, labels, scale=scale, side=crop_of(model))
     boxes = [cv2.boundingRect((labels == k + 1).astype(np.uint8)) for k in range(len(crops))]
     table = pd.DataFrame(boxes, columns=BOX)
     table.insert(0, "cell", np.arange(1, len(crops) + 1))
     table["area"] = np.bincount(labels.ravel(), minlength=len(crops) + 1)[1:]
-    table["probability"] = probabilities(model, crops)
     edge = np.isin(table["cell"], _border(image, labels, scale))
-    table["probability"] = table["probability"].mask(edge)
+    said = pd.DataFrame(predict.said(judge, resized(model, crops))).reindex(columns=[0, 1])
+    said[edge] = np.nan
+    table["probability"], table["unlike"] = said[0], said[1]
     table["problem"] = np.where(edge, EDGE, None)
     table["call"] = np.where(table["probability"] >= threshold, *reversed(CLASSES))
-    table["warning"] = _warnings(image, labels, scale, known=known, crop=crop_of(model))
+    warned = _warnings(image, labels, scale, known=known, crop=crop_of(model))
+    each = zip(likeness.warnings(table["unlike"]), warned, strict=True)
+    table["warning"] = ["; ".join(filter(None, of_one)) for of_one in each]
     table.loc[edge, ["call", "warning"]] = ""
     return table, labels
 
@@ -160,34 +165,6 @@ def _warnings(
     return quality.warnings(pd.DataFrame(rows, columns=columns), known, crop=crop).tolist()
 
 
-def evidence(
-    model: keras.Model, image: np.ndarray, labels: np.ndarray, *, scale: float = 1.0
-) -> np.ndarray:
-    """Returns the evidence for ALL at each pixel of the field, float32 (h, w), NaN outside cells.
-
-    In log-odds, as of `anna.predict.maps`.
-
-    Args:
-        model: With maps.
-        image: uint8 (height, width, 3) RGB.
-        labels: int32 (height, width), as `anna.smear.find` returns them.
-        scale: As in `judge`.
-    """
-    side, found = crop_of(model), np.full(labels.shape, np.nan, np.float32)
-    crops = cutouts(image, labels, scale=scale, side=side)
-    maps = predict.maps(model, resized(model, crops))["evidence"] if len(crops) else []
-    for number, seen in enumerate(maps, 1):
-        rows, columns = np.nonzero(labels == number)
-        left, top, width, height = cv2.boundingRect((labels == number).astype(np.uint8))
-        # The middle of the box is the middle of the crop.
-        share = scale * len(seen) / side
-        y = (rows - top - (height - 1) / 2) * share + (len(seen) - 1) / 2
-        x = (columns - left - (width - 1) / 2) * share + (len(seen) - 1) / 2
-        y, x = (np.clip(np.rint(at).astype(int), 0, len(seen) - 1) for at in (y, x))
-        found[rows, columns] = seen[y, x]
-    return found
-
-
 def summary(
     cells: pd.DataFrame, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
@@ -201,7 +178,7 @@ def summary(
     of wrong calls. The fields should be of one patient.
 
     Args:
-        cells: As `judge` returns them.
+        cells: As `judge` returns them, or read from a file that `anna.tables.write` wrote of them.
         level: Of the intervals, in 0..1.
         resamples: How often fields are drawn with replacement.
         seed: Of the draws.
@@ -231,7 +208,7 @@ def _counted(cells: pd.DataFrame) -> dict[str, int]:
     return {
         "cells": int(judged.sum()),
         "blasts": int((cells["call"] == "ALL").sum()),
-        "warned": int((judged & (cells["warning"] != "")).sum()),
+        "warned": int((judged & (cells["warning"].fillna("") != "")).sum()),
         "not_judged": int((~judged & cells["cell"].notna()).sum()),
     }
 

@@ -135,9 +135,18 @@ def picture(content: bytes, kind: str, alt: str) -> str:
         kind: "png" or "webp".
         alt: What it shows, for those who do not see it.
     """
-    data = base64.b64encode(content).decode()
     told = html.escape(alt, quote=True)
-    return f'<img alt="{told}" loading="lazy" src="data:image/{kind};base64,{data}">'
+    return f'<img alt="{told}" loading="lazy" src="{address(content, kind)}">'
+
+
+def address(content: bytes, kind: str) -> str:
+    """Returns the address of an image that holds its bytes, for `src` and `href`.
+
+    Args:
+        content: As of `picture`.
+        kind: As of `picture`.
+    """
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def figure(path: Path | None, caption: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import io
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import keras
@@ -13,7 +15,7 @@ import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
-from anna import images, markup, predict
+from anna import backend, images, markup, pool, predict
 from anna.archive import are_drawn
 from anna.card import DRAWN
 from anna.checks import CLASSES
@@ -21,7 +23,7 @@ from anna.models import crop_of
 from anna.report import write_text
 
 SIDE = 160  # of a picture, in pixels of the page
-MOST = 1000  # cells with pictures; more make a page that no browser likes
+MOST = 1000  # cells with pictures, and files not judged; more make a page that no browser likes
 _HEAD = ("cell", "evidence", "file", "probability of ALL", "call", "warning")
 EVIDENCE = "Evidence: red speaks for ALL, blue against it."
 STYLE = f"""
@@ -29,6 +31,7 @@ thead th {{ cursor: pointer; white-space: nowrap; position: sticky; top: 0; }}
 td img {{ width: {SIDE // 2}px; height: {SIDE // 2}px; display: block; }}
 td img:hover {{ width: {SIDE}px; height: {SIDE}px; }}
 td.file {{ overflow-wrap: anywhere; min-width: 14rem; }}
+details {{ margin-bottom: 1rem; overflow-wrap: anywhere; }}
 @media (max-width: 60rem) {{ table {{ display: block; overflow-x: auto; }} }}
 """
 SORT = """
@@ -62,18 +65,55 @@ def write(
 
     Args:
         path: Where the page goes.
-        calls: As `anna.calls.of` returns them. The first `MOST` by probability get a row, and
-            before them whatever could not be judged.
+        calls: As `anna.calls.of` returns them. The first `MOST` by probability get a row; of what
+            could not be judged the first `MOST` are listed, folded up.
         model: That made the calls; one without maps leaves the evidence out.
         crop: As in `anna.predict.files`.
         progress: Whether to show a bar.
+
+    Raises:
+        anna.decoding.ImageError: If a file that was judged can no longer be read.
     """
-    ordered = calls.sort_values("probability", ascending=False, kind="stable", na_position="first")
-    rows = ordered.head(MOST + int(calls["probability"].isna().sum())).to_dict("records")
-    crop = crop or crop_of(model)
-    bar = tqdm(rows, "drawing evidence", unit="cell", disable=not progress)
-    lines = [_row(row, *_pictures(model, row, crop)) for row in bar]
+    ordered = calls.sort_values("probability", ascending=False, kind="stable")
+    rows = ordered.dropna(subset="probability").head(MOST).to_dict("records")
+    size, crop = model.input_shape[1], crop or crop_of(model)
+    bar = tqdm(rows, "drawing cells", unit="cell", disable=not progress)
+    shown = pictures(model, (images.read(row["path"], size, crop=crop) for row in bar))
+    lines = [_row(row, *both) for row, both in zip(rows, shown, strict=True)]
     return write_text(path, _page(calls, lines, evidence=predict.has_maps(model)))
+
+
+def pictures(model: keras.Model, cells: Iterable[np.ndarray]) -> Iterator[tuple[str, str]]:
+    """Yields each cell and its evidence as HTML, in their order; no evidence if there are no maps.
+
+    The model sees as many cells at once as suit the machine; threads draw those before meanwhile.
+    Never are all cells and maps held at once.
+
+    Args:
+        model: That made the calls.
+        cells: uint8 (size, size, 3) RGB, as the model sees them.
+    """
+    seen = _seen(model, cells) if predict.has_maps(model) else ((cell,) for cell in cells)
+    return pool.each(lambda each: drawn(*each), seen)
+
+
+def _seen(model: keras.Model, cells: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yields each cell, its mask and its evidence."""
+    cells, together = iter(cells), backend.batch_size(model.input_shape[1])
+    while part := list(islice(cells, together)):
+        maps = predict.maps(model, np.stack(part), batch_size=together)
+        yield from zip(part, maps["mask"], maps["evidence"], strict=True)
+
+
+def drawn(cell: np.ndarray, *maps: np.ndarray) -> tuple[str, str]:
+    """Returns a cell and its evidence as HTML; no evidence where mask and evidence are missing.
+
+    Args:
+        cell: uint8 (h, w, 3) RGB.
+        *maps: As of `overlay`.
+    """
+    evidence = picture(overlay(cell, *maps), "evidence") if maps else ""
+    return picture(cell, "cell"), evidence
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, evidence: np.ndarray) -> np.ndarray:
@@ -97,18 +137,6 @@ def overlay(image: np.ndarray, mask: np.ndarray, evidence: np.ndarray) -> np.nda
     return np.uint8(np.rint(255 * ((1 - share) * grey + share * colour)))
 
 
-def _pictures(model: keras.Model, row: dict, crop: int) -> tuple[str, str]:
-    """Returns the cell and its evidence, as HTML; nothing for a file that was not judged."""
-    if pd.isna(row["probability"]):
-        return "", ""
-    image = images.read(row["path"], model.input_shape[1], crop=crop)
-    if not predict.has_maps(model):
-        return picture(image, "cell"), ""
-    maps = predict.maps(model, image[None])
-    seen = overlay(image, maps["mask"][0], maps["evidence"][0])
-    return picture(image, "cell"), picture(seen, "evidence")
-
-
 def stand_in(calls: pd.DataFrame) -> str:
     """Returns a notice as HTML where files are of a drawn stand-in; else nothing."""
     notice = f'\n<p class="notice"><strong>{DRAWN}.</strong></p>'
@@ -117,25 +145,52 @@ def stand_in(calls: pd.DataFrame) -> str:
 
 def picture(image: np.ndarray, name: str) -> str:
     """Returns the image as HTML that needs no other file."""
+    return markup.picture(webp(Image.fromarray(image).resize((SIDE, SIDE))), "webp", name)
+
+
+def webp(image: Image.Image) -> bytes:
+    """Returns the bytes of the image's WEBP file."""
     kept = io.BytesIO()
-    Image.fromarray(image).resize((SIDE, SIDE)).save(kept, "WEBP", quality=80)
-    return markup.picture(kept.getvalue(), "webp", name)
+    image.save(kept, "WEBP", quality=80)
+    return kept.getvalue()
 
 
 def _row(row: dict, cell: str, evidence: str) -> str:
     probability = row["probability"]
-    judged = not pd.isna(probability)
-    key, shown = (f"{probability:.6f}", f"{probability:.1%}") if judged else ("-1", "")
-    name = html.escape(Path(row["path"]).name)
-    where = html.escape(str(row["path"]), quote=True)
-    notes = html.escape(
-        "; ".join(row[k] for k in ("problem", "warning") if isinstance(row[k], str) and row[k])
-    )
+    key, shown = f"{probability:.6f}", f"{probability:.1%}"
+    where, name = (html.escape(str(each)) for each in (row["path"], Path(row["path"]).name))
     return (
         f'<tr><td data-key="{key}">{cell}</td><td data-key="{key}">{evidence}</td>'
         f'<td class="file" title="{where}">{name}</td>'
         f'<td class="number" data-key="{key}">{shown}</td>'
-        f'<td class="{row["call"]}">{row["call"]}</td><td>{notes}</td></tr>'
+        f'<td class="{row["call"]}">{row["call"]}</td><td>{html.escape(notes(row))}</td></tr>'
+    )
+
+
+def notes(row: dict) -> str:
+    """Returns what a row of calls has as problem and warning, as text."""
+    return "; ".join(row[k] for k in ("problem", "warning") if isinstance(row[k], str) and row[k])
+
+
+def failed(row: dict) -> str:
+    """Returns the name of a file that could not be judged, and why, as HTML."""
+    problem = notes(row).removeprefix(f"{row['path']}: ")
+    return html.escape(f"{Path(row['path']).name}: {problem}")
+
+
+def _not_judged(calls: pd.DataFrame) -> str:
+    """Returns the files that could not be judged as a list to unfold; empty if there are none."""
+    rows = calls[calls["probability"].isna()]
+    if rows.empty:
+        return ""
+    lines = [
+        f'<li title="{html.escape(str(row["path"]))}">{failed(row)}</li>'
+        for row in rows.head(MOST).to_dict("records")
+    ]
+    more = f"<p>{left:,} more are in the CSV.</p>" if (left := len(rows) - len(lines)) else ""
+    return (
+        f"<details><summary>{len(rows):,} not judged</summary><ul>\n"
+        f"{chr(10).join(lines)}\n</ul>{more}</details>\n"
     )
 
 
@@ -144,13 +199,14 @@ def _page(calls: pd.DataFrame, lines: list[str], *, evidence: bool) -> str:
     counts = calls["call"].value_counts()
     told = ", ".join(f"{counts.get(name, 0):,} called {name}" for name in reversed(CLASSES))
     warned = f"{(calls['warning'] != '').sum():,} with a warning"
-    left = len(calls) - len(lines)
-    more = f" Of those judged, the {left:,} least likely ALL are left out here." if left else ""
+    unjudged = int(calls["probability"].isna().sum())
+    left = len(calls) - unjudged - len(lines)
+    more = f" The {left:,} least likely ALL are in the CSV alone." if left else ""
     body = f"""<h1>ANNa: {len(calls):,} cells</h1>{stand_in(calls)}
-<p>{told}, {calls["problem"].notna().sum():,} not judged, {warned}.{more}
+<p>{told}, {unjudged:,} not judged, {warned}.{more}
 {EVIDENCE if evidence else ""} A click on a column's head sorts by it.</p>
 <p><strong>For research and teaching. Not for diagnosis.</strong></p>
-<table><thead><tr>{heads}</tr></thead><tbody>
+{_not_judged(calls)}<table><thead><tr>{heads}</tr></thead><tbody>
 {chr(10).join(lines)}
 </tbody></table>"""
     return markup.document("ANNa: calls", body, style=STYLE, script=SORT)

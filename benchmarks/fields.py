@@ -24,7 +24,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 import anna
-from anna import detection, fields, models, segment, smear, wbc
+from anna import detection, field_evidence, fields, models, segment, smear, wbc
 from anna.sample import fields as drawn
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -131,7 +131,7 @@ def of_calls(count: int, picture: Path) -> pd.DataFrame:
             if pd.notna(row["probability"]):
                 pairs.append((by_hand[truth - 1], row["probability"]))
         if k == 0:
-            evidence = fields.evidence(model, field.pixels, labels)
+            evidence = field_evidence.of_field(model, field.pixels, labels)
             figure = anna.plots.field(field.pixels, cells, evidence=evidence, drawn=True)
             anna.plots.save(figure, picture)
             with Image.open(picture) as large:

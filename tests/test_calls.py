@@ -8,6 +8,7 @@ import shutil
 import sys
 
 import numpy as np
+import pages
 import pandas as pd
 import pytest
 from PIL import Image
@@ -72,15 +73,117 @@ def test_the_page_needs_no_other_file(model, folder, tmp_path):
     assert "Not for diagnosis" in text
 
 
-def test_the_likeliest_come_first(model, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(anna.page, "MOST", 1)
-    calls = anna.calls.of(model, [folder], known=KNOWN, progress=False)
-    first = calls.sort_values("probability").dropna(subset="probability").iloc[-1]
+def shades(folder, *levels):
+    """Returns files of cells of one grey each, unlike any other."""
+    inside = np.hypot(*np.mgrid[-32:32, -32:32])[..., None] < 24
+    paths = [folder / f"{level}.png" for level in levels]
+    for path, level in zip(paths, levels, strict=True):
+        Image.fromarray(np.uint8(level * inside * np.ones(3))).save(path)
+    return paths
+
+
+def table_of(paths, probabilities):
+    """Returns calls; of a file without probability that it could not be judged."""
+    rows = [
+        {"path": str(path), "probability": p, "warning": "",
+         "call": "" if np.isnan(p) else "ALL" if p >= 0.5 else "HEM",
+         "problem": f"{path}: not a readable image" if np.isnan(p) else None}
+        for path, p in zip(paths, probabilities, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def pictures_of(text, name):
+    found = re.findall(rf'alt="{name}"[^>]* src="data:image/webp;base64,([^"]+)"', text)
+    opened = (Image.open(io.BytesIO(base64.b64decode(each))) for each in found)
+    return [np.asarray(each.convert("RGB")).astype(int) for each in opened]
+
+
+def test_the_likeliest_come_first_each_with_its_own_pictures(model, tmp_path):
+    levels, probabilities = (60, 90, 120, 150, 180), (0.2, 0.9, 0.4, 0.7, 0.1)
+    paths = shades(tmp_path, *levels)
+    calls = table_of(paths, probabilities)
     text = anna.page.write(tmp_path / "page.html", calls, model, progress=False).read_text()
-    assert f"{first['probability']:.1%}" in text
-    assert text.count("<tr>") == 3  # the head, one cell, and the file that is none
-    assert "not a readable image" in text
-    assert "the 1 least likely ALL are left out" in text
+    assert re.findall(r'title="[^"]*/(\d+)\.png"', text) == ["90", "150", "120", "60", "180"]
+    assert [cell[80, 80, 0] for cell in pictures_of(text, "cell")] == pytest.approx(
+        [90, 150, 120, 60, 180], abs=4
+    )
+    for number, seen in zip((1, 3, 2, 0, 4), pictures_of(text, "evidence"), strict=True):
+        image = anna.images.read(paths[number], 32, crop=64)
+        maps = anna.predict.maps(model, image[None])
+        over = anna.page.overlay(image, maps["mask"][0], maps["evidence"][0])
+        expected = np.asarray(Image.fromarray(over).resize((160, 160))).astype(int)
+        assert np.abs(seen - expected).mean() < 3
+
+
+@pytest.mark.parametrize(("together", "batches"), [(2, [2, 2, 1]), (3, [3, 2]), (64, [5])])
+def test_cells_are_judged_batch_by_batch_and_read_as_they_are_needed(
+    together, batches, model, tmp_path, monkeypatch
+):
+    held, seen, kept = [], [], anna.predict.maps
+
+    def maps(model, pixels, **options):
+        seen.append(len(pixels))
+        held.append(len(read))
+        return kept(model, pixels, **options)
+
+    def cells():
+        for path in shades(tmp_path, 60, 90, 120, 150, 180):
+            read.append(path)
+            yield anna.images.read(path, 32, crop=64)
+
+    read = []
+    monkeypatch.setattr(anna.predict, "maps", maps)
+    monkeypatch.setattr(anna.backend, "batch_size", lambda side: together)
+    assert len(list(anna.page.pictures(model, cells()))) == 5
+    assert seen == batches
+    assert held == np.cumsum(batches).tolist()
+
+
+def test_a_bar_tells_how_far_the_page_is(model, tmp_path, capsys):
+    calls = table_of(shades(tmp_path, 60, 90), (0.2, 0.9))
+    anna.page.write(tmp_path / "page.html", calls, model)
+    told = capsys.readouterr().err
+    assert "drawing cells" in told
+    assert "2/2" in told
+    anna.page.write(tmp_path / "page.html", calls, model, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_gone_since_it_was_judged_is_named(model, tmp_path):
+    paths = shades(tmp_path, 60, 90)
+    paths[0].unlink()
+    with pytest.raises(anna.decoding.ImageError, match=r"60\.png"):
+        anna.page.write(tmp_path / "page.html", table_of(paths, (0.2, 0.9)), model, progress=False)
+
+
+def test_the_page_has_so_many_cells_and_says_how_many_more_there_are(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(anna.page, "MOST", 2)
+    gone = [tmp_path / f"<i>{k}.bmp" for k in range(5)]
+    calls = table_of([*gone, *shades(tmp_path, 60, 90, 120)], [np.nan] * 5 + [0.2, 0.9, 0.4])
+    path = anna.page.write(tmp_path / "page.html", calls, model, progress=False)
+    text = pages.check_page(path)
+    assert re.findall(r">(\d+)\.png</td>", text) == ["90", "120"]
+    assert "The 1 least likely ALL are in the CSV alone." in text
+    assert "5 not judged, 0 with a warning" in text
+    details = re.search(r"<details>(.*)</details>", text, re.DOTALL)[1]
+    assert re.findall(r">&lt;i&gt;(\d)\.bmp: not a readable image</li>", details) == ["0", "1"]
+    assert "<summary>5 not judged</summary>" in details
+    assert "3 more are in the CSV" in details
+    assert text.count("not a readable image") == 2
+    monkeypatch.setattr(anna.page, "MOST", 5)
+    text = anna.page.write(tmp_path / "page.html", calls, model, progress=False).read_text()
+    assert text.count("not a readable image") == 5
+    assert "CSV" not in text
+    text = anna.page.write(path, calls.tail(3), model, progress=False).read_text()
+    assert "<details>" not in text
+
+
+def test_a_page_of_nothing_that_could_be_judged(model, tmp_path):
+    calls = table_of([tmp_path / "a.bmp"], [np.nan])
+    text = pages.check_page(anna.page.write(tmp_path / "p.html", calls, model, progress=False))
+    assert "a.bmp: not a readable image" in text
+    assert "<img" not in text
 
 
 def test_the_overlay_is_red_for_all_blue_for_hem_and_grey_outside():

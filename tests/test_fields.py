@@ -8,7 +8,7 @@ from PIL import Image
 from places import DATA
 
 import anna
-from anna import detection, field_page, fields, masks, parting, smear, wbc
+from anna import detection, field_evidence, fields, masks, parting, smear, wbc
 from anna.plots import style
 from anna.sample import fields as drawn
 
@@ -275,8 +275,44 @@ def test_fields_that_agree_do_not_make_the_share_certain(blasts):
 
 
 def test_evidence_lies_on_the_cells(model, made, found):
-    evidence = fields.evidence(model, made[0].pixels, found[0])
+    evidence = field_evidence.of_field(model, made[0].pixels, found[0])
     np.testing.assert_array_equal(np.isnan(evidence), found[0] == 0)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_maps_are_laid_where_their_cells_are(scale):
+    """Two cells; the right half of each map is 1, and so must be the right half of each cell."""
+    labels = discs((40, 50, 24)).astype(np.int32) + 2 * discs((110, 45, 30)).astype(np.int32)
+    maps = np.zeros((2, 8, 8), np.float32)
+    maps[:, :, 4:] = 1
+    maps[1] *= -3
+    laid = field_evidence.laid(maps, labels, scale=scale, side=200)
+    np.testing.assert_array_equal(np.isnan(laid), labels == 0)
+    columns = np.arange(160)
+    for number, middle, value in ((1, 40, 1), (2, 110, -3)):
+        for side, expected in ((columns < middle - 1, 0), (columns > middle + 1, value)):
+            assert set(laid[(labels == number) & side]) == {expected}
+
+
+def test_a_map_is_as_wide_as_its_crop():
+    """A frame at the end of the map is beyond the cell at one scale, and in it at another."""
+    labels = discs((80, 50, 40)).astype(np.int32)
+    maps = np.ones((1, 10, 10), np.float32)
+    maps[:, 2:-2, 2:-2] = 0
+    assert np.nanmax(field_evidence.laid(maps, labels, scale=1, side=160)) == 0
+    wide = field_evidence.laid(maps, labels, scale=1.5, side=160)
+    assert wide[50, 80] == 0
+    assert wide[50, 42] == wide[50, 118] == wide[12, 80] == 1
+
+
+def test_maps_are_laid_on_labels_shrunk_though_a_cell_be_lost(model, made, found):
+    labels = found[0].copy()
+    labels[0, 0] = labels.max() + 1
+    maps = np.arange(labels.max())[:, None, None] * np.ones((1, 4, 4))
+    few = cv2.resize(labels, (200, 160), interpolation=cv2.INTER_NEAREST)
+    few[few == labels.max()] = 0
+    laid = field_evidence.laid(maps, few, scale=4, side=320)
+    np.testing.assert_array_equal(np.nan_to_num(laid, nan=-1), few - 1)
 
 
 def test_a_figure_of_a_field(model, made, judged):
@@ -288,18 +324,6 @@ def test_a_figure_of_a_field(model, made, judged):
     colours = [style.COLOURS.get(call, style.GREY) for call in there["call"]]
     assert [style.plt.matplotlib.colors.to_hex(b.get_edgecolor()).upper() for b in boxes] == colours
     figure.canvas.draw()
-
-
-def test_a_page_of_fields(model, judged, tmp_path):
-    path = field_page.write(tmp_path / "page.html", judged, model, progress=False)
-    text = path.read_text()
-    count = int(judged["cell"].notna().sum())
-    assert text.count("<tr id=") == count == text.count('<a href="#f')
-    assert text.count('alt="evidence"') == count
-    assert "a &amp; b.png" in text
-    assert "a & b.png" not in text
-    assert fields.NONE in text
-    assert "Not for diagnosis" in text
 
 
 def test_scores_of_finding():

@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from anna import images, models, predict
+from anna import ensemble, images, models, predict
 
 pytestmark = pytest.mark.backend
 
@@ -74,6 +75,38 @@ def test_maps(model, pixels):
     assert maps["mask"].max() <= 1
     with pytest.raises(ValueError, match="Received: anna-2020"):
         predict.maps(models.build("anna-2020", size=32), pixels)
+
+
+def test_maps_of_any_number_are_those_of_each_alone(model, pixels):
+    each = [predict.maps(model, pixels[k : k + 1]) for k in range(11)]
+    for batch_size in (3, 64, None):
+        found = predict.maps(model, pixels, batch_size=batch_size)
+        for name in found:
+            alone = np.concatenate([one[name] for one in each])
+            np.testing.assert_allclose(found[name], alone, atol=1e-5)
+    assert predict.maps(model, pixels[:0])["evidence"].shape == (0, 8, 8)
+
+
+def test_maps_see_batches_of_one_size_and_never_all_images(pixels, monkeypatch):
+    joined = ensemble.join([models.build(size=32, filters=(4, 8, 8), precision="float32")])
+    mapper, sizes = predict._mapper(joined.get_layer("member0")), []
+    kept = mapper.predict_on_batch
+
+    def seen(batch):
+        sizes.append((len(batch), batch.dtype))
+        return kept(batch)
+
+    monkeypatch.setattr(mapper, "predict_on_batch", seen)
+    many = np.tile(pixels, (200, 1, 1, 1))
+    predict.maps(joined, pixels, batch_size=16)
+    tracemalloc.start()
+    try:
+        predict.maps(joined, many, batch_size=16)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert set(sizes) == {(16, np.dtype("float32"))}
+    assert most < many.nbytes  # as numbers of four bytes all of them would be four times that
 
 
 def test_maps_are_traced_once_and_follow_the_weights(pixels):

@@ -88,6 +88,8 @@ def test_cells_and_fields_are_judged_by_the_very_lines(tmp_path, monkeypatch, sa
         words = shlex.split(line.removeprefix("python -m "))[1:]
         if words[0] in ("predict", "field") and "--out" in words:
             main([*words, "--quiet"])
-    assert len(anna.tables.read(tmp_path / "calls.csv")) == 3
-    assert len(anna.tables.read(tmp_path / "cells.csv")) > 3
+    assert anna.tables.read(tmp_path / "calls.csv")["unlike"].notna().sum() == 3
+    cells = anna.tables.read(tmp_path / "cells.csv")
+    assert len(cells) > 3
+    assert (cells["unlike"].notna() == cells["probability"].notna()).all()
     assert all((tmp_path / name).stat().st_size > 10_000 for name in ("calls.html", "field.html"))

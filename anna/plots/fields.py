@@ -27,8 +27,8 @@ def field(
     Args:
         image: uint8 (height, width, 3) RGB.
         cells: Of this field, as `anna.fields.judge` returns them.
-        evidence: As `anna.fields.evidence` returns it; then the field is shown a second time, the
-            evidence over it.
+        evidence: As `anna.field_evidence.of_field` returns it; then the field is shown a second
+            time, the evidence over it.
         drawn: Whether the field is a drawn one.
     """
     shown = [image] if evidence is None else [image, evidence]

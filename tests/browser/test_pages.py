@@ -55,3 +55,35 @@ def test_a_page_is_as_wide_as_the_screen(name, width, pages, browser):
     page.goto(f"file://{pages / name}.html")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_tick_shows_the_evidence_in_the_field(scheme, pages, browser):
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(f"file://{pages / 'field.html'}")
+    evidence = page.locator("svg image.evidence")
+    height, plain = "document.documentElement.scrollHeight", page.locator("svg").screenshot()
+    before = page.evaluate(height)
+    assert not evidence.is_visible()
+    page.get_by_label("evidence").check()
+    assert evidence.is_visible()
+    assert page.evaluate(height) == before
+    assert page.locator("svg").screenshot() != plain
+    page.get_by_label("evidence").uncheck()
+    assert not evidence.is_visible()
+    page.close()
+
+
+def test_what_was_not_judged_is_unfolded_by_a_click(pages, browser, tmp_path):
+    (tmp_path / "broken.bmp").write_text("no image")
+    model = anna.models.pretrained()
+    paths = [tmp_path / "broken.bmp", next(pages.glob("cell-*.png"))]
+    calls = anna.calls.of(model, paths, progress=False)
+    anna.page.write(tmp_path / "calls.html", calls, model, progress=False)
+    page = browser.new_page()
+    page.goto(f"file://{tmp_path / 'calls.html'}")
+    told = page.get_by_text("not a readable image")
+    assert not told.is_visible()
+    page.get_by_text("1 not judged", exact=True).click()
+    assert told.is_visible()
+    page.close()

@@ -14,6 +14,7 @@ C-NMC is taken from ANNA_INPUT (else from input/), results go to ANNA_OUTPUT (el
 Exit codes: 0 all went well, 1 something was found wrong, 2 it failed.
 """
 _QUIET = "no progress bars, no warnings; errors and the summary are still printed"
+_SCALE = "C-NMC's pixels in one of the file (1); a lymphocyte of C-NMC is 187 pixels wide"
 _RESUMES = ("verify", "prepare", "train")  # stopped, they go on when called again
 _EXAMPLES = {
     None: """examples:
@@ -32,7 +33,8 @@ _EXAMPLES = {
     "gather": "examples:\n  anna gather\n  anna gather anna slow --folds 5\n",
     "test": "example:\n  anna test --resamples 500\n",
     "predict": "examples:\n  anna predict folder/ --out calls.csv\n"
-    "  anna predict a.bmp b.png --page calls.html\n  anna predict folder/ --trained\n",
+    "  anna predict a.bmp b.png --page calls.html\n  anna predict folder/ --trained\n"
+    "  anna predict folder/ --scale 2\n",
     "field": "examples:\n  anna field smear.png --out cells.csv --page field.html\n"
     "  anna field slide/ --scale 2 --summary share.csv\n",
     "compare": "example:\n  anna compare output/ other-output/ --page comparison.html\n",
@@ -105,6 +107,7 @@ def _judging(commands, actions: Mapping[str, Callable]) -> None:
     predict.add_argument("paths", nargs="+", help="images of one cell each, and folders of them")
     predict.add_argument("--out", type=Path, default=Path("calls.csv"), help="table of calls")
     predict.add_argument("--page", type=Path, help="HTML page with pictures, to pass on")
+    predict.add_argument("--scale", type=float, default=1.0, help=_SCALE)
     _choose_model(predict)
 
     field = _command(commands, actions, "field", "find and judge the cells of smear images")
@@ -112,7 +115,7 @@ def _judging(commands, actions: Mapping[str, Callable]) -> None:
     field.add_argument("--out", type=Path, default=Path("cells.csv"), help="table of cells")
     field.add_argument("--page", type=Path, help="HTML page with boxes and cells, to pass on")
     field.add_argument("--summary", type=Path, help="table of shares of ALL, by field and in all")
-    field.add_argument("--scale", type=float, default=1.0, help="C-NMC's pixels in one (1)")
+    field.add_argument("--scale", type=float, default=1.0, help=_SCALE)
     _choose_model(field)
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from anna import facts, likeness, models, predict, quality
+from anna import facts, likeness, models, predict, quality, smear
 from anna.archive import are_drawn
 from anna.checks import CLASSES, require_fraction
+from anna.crops import scaled
+from anna.decoding import ImageError, decode
 
 DRAWN = "drawn, not a real cell"
 
@@ -23,7 +25,7 @@ def of(
     *,
     threshold: float = 0.5,
     known: Mapping[str, tuple[float, float]] | None = None,
-    crop: int | None = None,
+    scale: float = 1.0,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Returns one row a file: `path`, `probability`, `unlike`, `call`, `warning`, `problem`.
@@ -40,24 +42,24 @@ def of(
         threshold: A cell is called ALL when its probability is at least this.
         known: The ranges of the cells learnt from; if None, those of the trained ANNa, and how
             unlike its cells each is.
-        crop: As in `anna.predict.files`.
+        scale: Pixels of C-NMC for one of the file, as in `anna.smear.find`.
         progress: Whether to show bars.
 
     Raises:
-        ValueError: If the threshold is not in 0..1.
+        ValueError: If the threshold is not in 0..1, or the scale not within `anna.smear.SCALES`.
     """
     require_fraction("threshold", threshold)
     judge = model
     if known is None:
         known = models.record(models.PRETRAINED)["ranges"]
         judge = likeness.pretrained(model)
-    found = predict.files(judge, paths, crop=crop or models.crop_of(model), progress=progress)
+    found = predict.files(judge, paths, crop=crop_of(model, scale), progress=progress)
     found = found.reindex(columns=["path", "probability", "unlike", "problem"])
     called = np.where(found["probability"] >= threshold, *reversed(CLASSES))
     found["call"] = np.where(found["probability"].isna(), "", called)
     bar = tqdm(found["path"], "measuring cells", unit="file", disable=not progress)
-    measured = pd.DataFrame([_measured(path) for path in bar], columns=facts.COLUMNS)
-    warned = quality.warnings(measured, known, crop=crop or models.crop_of(model))
+    measured = pd.DataFrame([_measured(path, scale) for path in bar], columns=facts.COLUMNS)
+    warned = quality.warnings(measured, known, crop=models.crop_of(model))
     drawn, failed = np.where(are_drawn(found["path"]), DRAWN, ""), measured["problem"].fillna("")
     far = likeness.warnings(found["unlike"])
     each = zip(drawn, failed, far, warned, strict=True)
@@ -66,9 +68,28 @@ def of(
     return found[["path", "probability", "unlike", "call", "warning", "problem"]]
 
 
-def _measured(path: str) -> dict[str, object]:
-    """Returns the facts of a file; where the disk fails, that is its problem."""
+def crop_of(model: keras.Model, scale: float) -> int:
+    """Returns the side of the central square that is judged, in pixels of the file.
+
+    Args:
+        model: As in `of`.
+        scale: As in `of`.
+
+    Raises:
+        ValueError: If the scale is not within `anna.smear.SCALES`.
+    """
+    smear.require_scale(scale)
+    return max(1, round(models.crop_of(model) / scale))
+
+
+def _measured(path: str, scale: float) -> dict[str, object]:
+    """Returns the facts of a file at C-NMC's scale; where the disk fails, that is its problem."""
     try:
-        return facts.of_file(path)
-    except OSError as error:
+        row = facts.of_file(path)
+        if scale == 1 or row["problem"]:
+            return row
+        image = scaled(decode(path), scale)
+        height, width = image.shape[:2]
+        return row | {"height": height, "width": width} | facts.measure(image)
+    except (OSError, ImageError) as error:
         return {"problem": str(error)}

@@ -126,10 +126,12 @@ def _predict(asked: argparse.Namespace) -> int:
     paths = _images(asked)
     file, threshold, _ = _chosen(asked)
     model, progress = anna.models.load(file), not asked.quiet
-    calls = anna.calls.of(model, paths, threshold=threshold, progress=progress)
+    how = {"scale": asked.scale, "progress": progress}
+    calls = anna.calls.of(model, paths, threshold=threshold, **how)
     anna.tables.write(calls, asked.out)
     if asked.page:
-        anna.page.write(asked.page, calls, model, progress=progress)
+        crop = anna.calls.crop_of(model, asked.scale)
+        anna.page.write(asked.page, calls, model, crop=crop, progress=progress)
     counts, unusual = calls["call"].value_counts(), int((calls["warning"] != "").sum())
     failed = int(calls["problem"].notna().sum())
     _say(

@@ -86,6 +86,17 @@ def resized(part: np.ndarray, corner: tuple[int, int], side: int, size: int) -> 
     return found
 
 
+def scaled(image: np.ndarray, scale: float) -> np.ndarray:
+    """Returns an image of any sides, uint8 (height, width, 3), larger by `scale`, as `resize` does.
+
+    Args:
+        image: uint8 (height, width, 3).
+        scale: Pixels of the result for one of the image; no side becomes less than one.
+    """
+    height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=_method(1, scale))
+
+
 def shares(side: int, size: int) -> np.ndarray:
     """Returns how much each line of an image has in each line of it resized, float32 (size, side).
 
@@ -95,5 +106,5 @@ def shares(side: int, size: int) -> np.ndarray:
     return cv2.resize(unit, (side, size), interpolation=_method(side, size))
 
 
-def _method(side: int, size: int) -> int:
+def _method(side: float, size: float) -> int:
     return cv2.INTER_AREA if size <= side else cv2.INTER_CUBIC

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from anna import images
+from anna.crops import scaled
 from anna.parting import REACH, SHRINK, disc, filled, parted
 
 BAND = 5  # pixels of C-NMC to both sides of a rough outline, where the true one is looked for
@@ -242,8 +243,6 @@ def cut(
     here = np.s_[top : top + height, left : left + width]
     part, mask = image[here], inside[here].astype(np.uint8)
     if scale != 1:
-        size = (max(round(width * scale), 1), max(round(height * scale), 1))
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        part = cv2.resize(part, size, interpolation=method)
-        mask = cv2.resize(mask * 255, size, interpolation=cv2.INTER_LINEAR) > 127
+        part = scaled(part, scale)
+        mask = cv2.resize(mask * 255, part.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 127
     return images.center_crop(part * (mask > 0)[..., None].astype(np.uint8), side)

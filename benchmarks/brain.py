@@ -50,7 +50,6 @@ INGREDIENTS = {  # what differs from the recipe: of the network, of the teaching
     "without augmentation": ({"augment": False}, {}),
     "without turning": (_all_but("rotate"), {}),
     "without stain changes": (_all_but("stain"), {}),
-    "without hue and JPEG": (_all_but("hue", "jpeg"), {}),
     "without centring the stain": ({"centred": False}, {}),
     "without balance of people": ({}, {"balance": "classes"}),
     "without label smoothing": ({}, {"smoothing": 0.0}),
@@ -61,8 +60,10 @@ FROM_PHOTOGRAPHS = {
     "from photographs": (PHOTOGRAPHS, {"epochs": 3}),
     "from photographs, without centring": (PHOTOGRAPHS | {"centred": False}, {"epochs": 3}),
 }
+UNTAUGHT = "without hue and JPEG"
 VARIANTS = {
     "anna": ({}, {}),
+    UNTAUGHT: (_all_but("hue", "jpeg"), {}),
     "anna-2020": (
         {"name": "anna-2020", "size": 128},
         {"epochs": TEACH["epochs"], "schedule": "cosine", "learning_rate": 1e-3},
@@ -104,6 +105,8 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields the tables by name, those of the whole protocol only when all of it is trained."""
     if len(table := brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])):
         yield "photographs", table
+    if len(table := brain_tables.single(cells, judged, ["anna", UNTAUGHT], SEEDS[0])) == 2:
+        yield "untaught", table
     if len(table := brain_tables.ingredients(cells, judged, INGREDIENTS, SEEDS[0])):
         yield "ingredients", table
     if missing := [job for job in jobs() if job.variant == "anna" and not judged(*job).is_file()]:
@@ -115,8 +118,12 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "people", anna.metrics.by_subject(found.assign(drawn=False), 0.5)
     yield "calibration", brain_tables.calibration(cells, judged, SEEDS)
     pixels = anna.images.load(cells, size=NETWORK["size"], cache=anna.Workspace.locate().arrays)
-    networks = brain_trust.judges(judged, SEEDS[0], known)
-    yield "robustness", brain_trust.robustness(cells, pixels, networks, name="brain")
+    networks = brain_trust.judges(judged, "anna", SEEDS[0], known)
+    found = brain_trust.robustness(cells, pixels, networks, name="brain")
+    if judged(UNTAUGHT, SEEDS[0], PARTS[-1]).is_file():
+        others = brain_trust.judges(judged, UNTAUGHT, SEEDS[0], known)
+        found[f"lost {UNTAUGHT}"] = brain_trust.robustness(cells, pixels, others)["lost"]
+    yield "robustness", found
     yield "deletion", brain_trust.deletion(cells, pixels, networks, name="brain")
 
 

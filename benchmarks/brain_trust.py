@@ -8,21 +8,22 @@ import anna
 from anna import plots
 
 
-def judges(folder, seed: int, known: dict) -> dict:
+def judges(folder, variant: str, seed: int, known: dict) -> dict:
     """Returns the network that has not seen a part, and its calibration, by part."""
-    place = {part: folder("anna", seed, part).parent / "best.keras" for part in PARTS}
+    place = {part: folder(variant, seed, part).parent / "best.keras" for part in PARTS}
     return {part: (anna.models.load(place[part]), known[part]) for part in PARTS}
 
 
 def robustness(
-    cells: pd.DataFrame, pixels: np.ndarray, networks: dict, *, name: str
+    cells: pd.DataFrame, pixels: np.ndarray, networks: dict, *, name: str = ""
 ) -> pd.DataFrame:
     """Returns `anna.robustness.sweep` over all cells, each judged out of its part.
 
-    One view each: a mean over several would hide what turning does. Saves a figure of this name.
+    One view each: a mean over several would hide what turning does. Saves a figure of a name.
     """
     table = anna.robustness.sweep(_judge(cells["part"], networks), pixels, cells, 0.5)
-    plots.save(plots.robustness(table), anna.Workspace.locate().viz / f"{name}_robustness.png")
+    if name:
+        plots.save(plots.robustness(table), anna.Workspace.locate().viz / f"{name}_robustness.png")
     return table
 
 

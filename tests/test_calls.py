@@ -267,3 +267,30 @@ def test_patterns_are_resolved(model, folder, tmp_path, monkeypatch):
     for words in (["*.png"], [f"{folder}/*.png"]):
         assert main(["predict", *words, *options]) == 0
         assert len(pd.read_csv("calls.csv")) == 1
+
+
+def test_cells_at_another_magnification_are_judged_at_that_of_the_cells_learnt_from(
+    model, tmp_path
+):
+    y, x = np.mgrid[-40:40, -40:40]
+    cell = ((np.hypot(y, x) < 24)[..., None] * (120 + 4 * x[..., None] + (0, 20, 40))).clip(0, 255)
+    pictures = {"once": cell.astype(np.uint8), "twice": cell.repeat(2, 0).repeat(2, 1)}
+    for name, picture in pictures.items():
+        Image.fromarray(picture.astype(np.uint8)).save(tmp_path / f"{name}.png")
+    known = {"diameter": (45.0, 50.0)}
+    calls = [
+        anna.calls.of(model, [tmp_path / f"{name}.png"], known=known, scale=scale, progress=False)
+        for name, scale in (("once", 1.0), ("twice", 0.5), ("twice", 1.0))
+    ]
+    once, again, large = (table.iloc[0] for table in calls)
+    assert again["probability"] == pytest.approx(once["probability"], abs=1e-5)
+    assert once["warning"] == again["warning"] == ""
+    assert "larger than the cells learnt from" in large["warning"]
+    page = tmp_path / "page.html"
+    options = ["--model", str(anna.models.save(model, tmp_path / "m.keras")), "--scale", "0.5"]
+    out = ["--out", str(tmp_path / "calls.csv"), "--page", str(page), "--quiet"]
+    assert main(["predict", str(tmp_path / "twice.png"), *options, *out]) == 0
+    told = anna.tables.read(tmp_path / "calls.csv").iloc[0]
+    assert told["probability"] == pytest.approx(once["probability"], abs=1e-5)
+    with pytest.raises(ValueError, match="scale=0"):
+        anna.calls.of(model, [tmp_path], known=known, scale=0, progress=False)

@@ -1,7 +1,7 @@
 """The way of the notebooks as three steps in a workspace: prepare, train, judge.
 
-Each leaves in the workspace what the notebook of that name leaves there, figures aside, so that
-one can go on where the other stopped.
+Each leaves in the workspace what the notebook of that name leaves there, so that one can go on
+where the other stopped; of the figures only those of the scores.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from anna import baselines, cnmc, finished, images, metrics, report, splits, tables
+from anna import baselines, cnmc, finished, images, metrics, plots, report, splits, tables
 from anna.lock import alone
 from anna.workspace import Workspace
 
@@ -166,7 +166,22 @@ def judge(ws: Workspace, *, resamples: int = 2000, seed: int = 0, progress: bool
         }
         for name, table in found.items():
             tables.write(table, ws.csv / f"predictions {name}.csv")
+        _draw(ws, {name: (table, threshold[name]) for name, table in tested.items()})
         return report_on(ws, tested, scores, data=data)
+
+
+def _draw(ws: Workspace, judged: dict[str, tuple[pd.DataFrame, float]]) -> None:
+    """Saves the figures of the scores, as notebook 4 does."""
+    networks = {name: judged[name] for name in NETWORKS if name in judged}
+    first = next(iter(networks))
+    figures = {
+        "confusion": plots.confusion(networks),
+        "curves": plots.curves(judged),
+        "reliability": plots.reliability(networks),
+        "people": plots.subject_strip(*judged[first]),
+    }
+    for name, figure in figures.items():
+        plots.save(figure, ws.viz / f"{name}.png")
 
 
 def _said(ws: Workspace, data: Prepared, *, progress: bool) -> dict[str, pd.DataFrame]:

@@ -14,6 +14,7 @@ import anna
 from anna import arguments
 from anna.cli import main
 
+FIGURES = {"confusion", "curves", "reliability", "people"}
 COMMANDS = tuple(arguments._EXAMPLES)[1:]
 
 
@@ -46,6 +47,7 @@ def test_the_whole_way(folder, capsys):
     assert "Drawn cells" in (output / "model_card.md").read_text()
     assert "weighted_f1" in capsys.readouterr().out
     threshold = results["settings"]["threshold"]["anna"]
+    assert {path.stem for path in (output / "viz").glob("*.png")} == FIGURES
 
     out = folder / "saved"
     assert main(["export", str(out), "--trained", "--quiet"]) == 0

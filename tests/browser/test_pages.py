@@ -1,10 +1,13 @@
-"""The pages of calls in a browser: sorted by a click, on a screen of any width."""
+"""The pages to pass on in a browser: sorted by a click, whole on any screen and on paper."""
+
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import anna
+from anna.cli import main
 from anna.sample import fields
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -86,4 +89,52 @@ def test_what_was_not_judged_is_unfolded_by_a_click(pages, browser, tmp_path):
     assert not told.is_visible()
     page.get_by_text("1 not judged", exact=True).click()
     assert told.is_visible()
+    page.close()
+
+
+A4 = {"width": 794, "height": 1123}  # pixels of CSS
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """The report of a run on a small sample, and its comparison with another run."""
+    folder = tmp_path_factory.mktemp("reports")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANNA_INPUT", str(folder / "input"))
+        (folder / "input").mkdir()
+        assert main(["sample", str(folder / "input"), "--cells", "60", "--quiet"]) == 0
+        for seed in ("0", "1"):
+            patch.setenv("ANNA_OUTPUT", str(folder / seed))
+            for command in (
+                ["prepare", "--size", "32"],
+                ["train", "--epochs", "1", "--seed", seed],
+                ["test", "--resamples", "50"],
+                ["report"],
+            ):
+                assert main([*command, "--quiet"]) == 0
+    page = folder / "comparison.html"
+    outputs = [str(folder / seed) for seed in "01"]
+    assert main(["compare", *outputs, "--page", str(page), "--quiet"]) == 0
+    return {"report": folder / "0" / "report.html", "comparison": page}
+
+
+@pytest.mark.parametrize("name", ["report", "comparison"])
+def test_a_report_is_whole_on_any_screen_and_on_paper(name, reports, browser):
+    page, asked = browser.new_page(viewport=A4), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(reports[name].as_uri())
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []  # one file
+    for width in (390, A4["width"], 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size(A4)
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= A4["width"]
+    sizes = "all => all.map(one => [one.naturalWidth, one.getBoundingClientRect().height])"
+    shown = page.locator("img").evaluate_all(sizes)
+    assert shown
+    assert all(width > 0 and 0 < height < A4["height"] for width, height in shown), shown
+    paper = page.pdf(format="A4")
+    sheets = len(re.findall(rb"/Type\s*/Page\b", paper))
+    assert sheets >= (4 if name == "report" else 1)
     page.close()

@@ -136,7 +136,7 @@ def picture(content: bytes, kind: str, alt: str) -> str:
         alt: What it shows, for those who do not see it.
     """
     told = html.escape(alt, quote=True)
-    return f'<img alt="{told}" loading="lazy" src="{address(content, kind)}">'
+    return f'<img alt="{told}" src="{address(content, kind)}">'
 
 
 def address(content: bytes, kind: str) -> str:

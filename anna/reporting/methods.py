@@ -46,7 +46,7 @@ PREDICTORS = (
 TRAINING = (
     "AdamW and binary cross-entropy; weights begin at random from the seed below, unless `start` "
     "or `encoder` names others. While `anna` is trained, its cells are flipped, turned, shifted, "
-    "scaled, blurred and stained a little otherwise, unless it was built without. "
+    "scaled, blurred, tinted, compressed and stained otherwise, unless it was built without. "
     "`schedule` plateau: the rate is halved and training stopped by the loss of the validation "
     "people; cosine: the length is fixed beforehand. Settings of each network:"
 )

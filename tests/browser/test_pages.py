@@ -114,7 +114,8 @@ def reports(tmp_path_factory):
                 assert main([*command, "--quiet"]) == 0
     page = folder / "comparison.html"
     outputs = [str(folder / seed) for seed in "01"]
-    assert main(["compare", *outputs, "--page", str(page), "--quiet"]) == 0
+    table = str(folder / "comparison.csv")
+    assert main(["compare", *outputs, "--out", table, "--page", str(page), "--quiet"]) == 0
     return {"report": folder / "0" / "report.html", "comparison": page}
 
 

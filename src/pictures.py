@@ -181,12 +181,14 @@ TABLES = {
     "probe_robustness": rounded,
     "probe_deletion": rounded,
     "brain_methods": of_methods,
+    "brain_untaught": of_ingredients,
     "brain_ingredients": of_ingredients,
     "brain_photographs": of_ingredients,
     "brain_calibration": rounded,
     "brain_robustness": rounded,
     "brain_deletion": rounded,
     "segmenter": of_segmenter,
+    **dict.fromkeys(("fields_drawn", "fields_real", "fields_calls"), rounded),
 }
 SOURCES = {"probe_short": "probe_methods"}  # tables of another name
 

@@ -116,6 +116,8 @@ def _judging(commands, actions: Mapping[str, Callable]) -> None:
     field.add_argument("--page", type=Path, help="HTML page with boxes and cells, to pass on")
     field.add_argument("--summary", type=Path, help="table of shares of ALL, by field and in all")
     field.add_argument("--scale", type=float, default=1.0, help=_SCALE)
+    unet = "a U-Net of anna.segment to find cells; thresholds do if none is given"
+    field.add_argument("--segmenter", type=Path, metavar="FILE", help=unet)
     _choose_model(field)
 
 

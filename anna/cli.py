@@ -145,6 +145,8 @@ def _field(asked: argparse.Namespace) -> int:
     paths = _images(asked)
     file, threshold, _ = _chosen(asked)
     model, options = anna.models.load(file), {"scale": asked.scale, "progress": not asked.quiet}
+    if asked.segmenter:
+        options["segmenter"] = anna.models.load(asked.segmenter)
     cells = anna.fields.judge(model, paths, threshold=threshold, **options)
     anna.tables.write(cells, asked.out)
     shares = anna.fields.summary(cells)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import anna
-from anna import field_page, fields, smear
+from anna import field_page, fields, models, segment, smear
 from anna.cli import main
 from anna.sample import fields as drawn
 
@@ -168,3 +168,13 @@ def test_shares_go_to_a_file_of_their_own(words, folder, tmp_path, capsys):
         assert left.value.code == 2
         assert said in capsys.readouterr().err
     assert not (tmp_path / "cells.csv").exists()
+
+
+def test_the_command_finds_cells_by_the_segmenter_that_it_is_given(words, folder, tmp_path):
+    net = segment.build(filters=(4, 8))
+    net.set_weights([np.zeros_like(weights) for weights in net.get_weights()])  # sees no cell
+    file = models.save(net, tmp_path / "unet.keras")
+    assert main(["field", str(folder), *words, "--segmenter", str(file)]) == 1
+    found = anna.tables.read(words[3])
+    assert found["cell"].isna().all()
+    assert (found["problem"] == fields.NONE).sum() == 2

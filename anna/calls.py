@@ -14,7 +14,7 @@ from anna import facts, likeness, models, predict, quality, smear
 from anna.archive import are_drawn
 from anna.checks import CLASSES, require_fraction
 from anna.crops import scaled
-from anna.decoding import ImageError, decode
+from anna.decoding import LARGEST, ImageError, cut
 
 DRAWN = "drawn, not a real cell"
 
@@ -86,10 +86,24 @@ def _measured(path: str, scale: float) -> dict[str, object]:
     """Returns the facts of a file at C-NMC's scale; where the disk fails, that is its problem."""
     try:
         row = facts.of_file(path)
-        if scale == 1 or row["problem"]:
-            return row
-        image = scaled(decode(path), scale)
-        height, width = image.shape[:2]
-        return row | {"height": height, "width": width} | facts.measure(image)
+        return row if scale == 1 or row["problem"] else row | _scaled(path, scale)
     except (OSError, ImageError) as error:
         return {"problem": str(error)}
+
+
+def _scaled(path: str, scale: float) -> dict[str, object]:
+    """Returns what `facts.of_file` measures, of the file with other pixels.
+
+    Raises:
+        anna.decoding.ImageError: If the cell would be larger than `anna.decoding.LARGEST` pixels.
+    """
+    found = cut(path)
+    if found.pixels.size * scale**2 > 3 * LARGEST:
+        raise ImageError(f"{path}: too large to be measured. Received: scale={scale}")
+    if not found.pixels.size:
+        return {}
+    height, width = (round(side * scale) for side in found.shape)
+    row = facts.measure(scaled(found.pixels, scale)) | {"height": height, "width": width}
+    row["box_left"] += round(found.box[0] * scale)
+    row["box_top"] += round(found.box[1] * scale)
+    return row

@@ -193,7 +193,8 @@ def _of_eight_bits(image: Image.Image, *, clear: bool) -> Image.Image:
     image.load()  # raises where the file is truncated, which OpenCV takes for an image
     content = np.frombuffer(Path(image.filename).read_bytes(), np.uint8)
     deep = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
-    if deep is None or deep.dtype != np.uint16 or deep.ndim != 3:
+    grey = image.mode in ("L", "LA")
+    if grey or deep is None or deep.dtype != np.uint16 or deep.ndim != 3:
         told = f"more than 8 bits a channel. Received: mode {image.mode}"
         raise ImageError(f"{image.filename}: {told}")
     parts = [_scaled(deep[..., 2::-1])]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from scipy.ndimage import find_objects
 
-from anna import fields, models, predict
+from anna import backend, fields, models, predict
 
 
 def of_field(
@@ -24,7 +24,8 @@ def of_field(
     """
     side = models.crop_of(model)
     pixels = fields.resized(model, fields.cutouts(image, labels, scale=scale, side=side))
-    maps = predict.maps(model, pixels)["evidence"] if len(pixels) else pixels
+    batch = backend.batch_size(model.input_shape[1])  # fields of few cells share its shape
+    maps = predict.maps(model, pixels, batch_size=batch)["evidence"] if len(pixels) else pixels
     return laid(maps, labels, scale=scale, side=side)
 
 

@@ -117,13 +117,13 @@ def drawn(cell: np.ndarray, *maps: np.ndarray) -> tuple[str, str]:
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-    """Returns a grey cell under its evidence, uint8: red speaks for ALL, blue against it.
+    """Returns a grey cell or field under its evidence, uint8: red speaks for ALL, blue against it.
 
-    The strongest colour is the 99th percentile of this cell's evidence.
+    The strongest colour is the 99th percentile of the evidence in it.
 
     Args:
         image: uint8 (h, w, 3) RGB.
-        mask: The cell, 0 to 1, (h', w').
+        mask: The cell or cells, 0 to 1, (h', w').
         evidence: Log-odds, (h', w').
     """
     inside = np.abs(evidence[mask >= 0.5])

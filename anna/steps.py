@@ -60,7 +60,7 @@ def prepare(
 
     Raises:
         FileNotFoundError: If there is no C-NMC.
-        anna.lock.BusyError: If another run prepares, judges or executes notebooks here.
+        anna.lock.BusyError: If another command prepares, judges or executes notebooks here.
     """
     root = cnmc.find(ws.input)
     if root is None:

@@ -79,7 +79,7 @@ class Workspace:
 
     @property
     def lock(self) -> Path:
-        """Held, with `anna.lock.alone`, by who writes tables that must fit each other."""
+        """Held, with `anna.lock.alone`, by commands that write tables which must fit each other."""
         return self.output / ".lock"
 
 

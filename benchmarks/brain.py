@@ -19,6 +19,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -121,7 +122,8 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     networks = brain_trust.judges(judged, "anna", SEEDS[0], known)
     found = brain_trust.robustness(cells, pixels, networks, name="brain")
     if judged(UNTAUGHT, SEEDS[0], PARTS[-1]).is_file():
-        others = brain_trust.judges(judged, UNTAUGHT, SEEDS[0], known)
+        shares = {part: replace(each, temperature=1.0) for part, each in known.items()}
+        others = brain_trust.judges(judged, UNTAUGHT, SEEDS[0], shares)
         found[f"lost {UNTAUGHT}"] = brain_trust.robustness(cells, pixels, others)["lost"]
     yield "robustness", found
     yield "deletion", brain_trust.deletion(cells, pixels, networks, name="brain")
@@ -146,6 +148,8 @@ def settings(variant: str) -> tuple[dict, dict]:
     """Returns the arguments of `anna.models.build` and of `anna.training.fit`."""
     network, teaching = VARIANTS[variant]
     network = NETWORK | network
+    if network["name"] == "anna":  # by name: what True stands for may change
+        network = {"augment": anna.augmentation.AUGMENTATIONS} | network
     return network, (TEACH if network["name"] == "anna" else {}) | teaching
 
 

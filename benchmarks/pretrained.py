@@ -6,9 +6,10 @@ the cells, which are kept, so that a stopped run goes on. Writes anna/pretrained
 beside it.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import brain_tables
+import keras
 import numpy as np
 import pandas as pd
 import probe_features
@@ -42,7 +43,7 @@ def main() -> None:
     found, chosen = probe_tables.unseen(said, cells)
     alone = probe_tables.one_by_one(seen, cells, chosen)
     people = anna.metrics.by_subject(found, 0.5)
-    like, unlike = _likeness(cells, seen)
+    like, unlike = _likeness(cells, seen, model)
     record = {
         "data": anna.card.CREDIT,
         "backbone": "EfficientNet-Lite0 (ImageNet), ML Illustrated 2020, Apache License 2.0",
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def _likeness(
-    cells: pd.DataFrame, seen: probe_features.Seen
+    cells: pd.DataFrame, seen: probe_features.Seen, model: keras.Model
 ) -> tuple[anna.likeness.Likeness, float]:
     """Returns where the cells lie, and the largest share of a person's beyond the limit.
 
@@ -79,7 +80,7 @@ def _likeness(
     read = seen.views[0][:, anna.likeness.columns()]
     like, unlike = anna.likeness.fit(read, cells["part"].to_numpy())
     beyond = pd.Series(unlike > 1).groupby(cells["group"].to_numpy()).mean()
-    return like, round(float(beyond.max()), 3)
+    return replace(like, network=anna.likeness.digest(model)), round(float(beyond.max()), 3)
 
 
 def _scores(
@@ -99,6 +100,7 @@ def _card(record: dict, cells: pd.DataFrame) -> str:
     people = cells.groupby("label")["group"].nunique()
     count = cells["label"].value_counts()
     known, recipe, share = record["calibration"], record["recipe"], cells["label"].mean()
+    beyond = 100 * record["most of one person's cells beyond its limit"]
     scores = pd.DataFrame(record["scores on people not seen"]).map("{:.3f}".format)
     scores = anna.card.table(scores.rename_axis("").reset_index().to_dict("records"))
     return f"""# The trained ANNa of this package
@@ -161,9 +163,9 @@ So read a call with care. People of whom fewer than half the cells were judged r
 - It reads colour and fine grain. It was taught to bear some blur, compression and turn of hue, and
   was tested on amounts within these, on brightness and on rotation (`benchmarks/README.md`).
   Whether that colour is the disease's or the laboratory's cannot be told from one collection.
-- Any picture gets a probability. How unlike the cells learnt from it is, is told beside it
-  (`anna.likeness`, 1 the limit): by construction 1 of 100 cells of people not seen lie beyond, of
-  one person {100 * record["most of one person's cells beyond its limit"]:.1f} of 100.
+- Any picture gets a probability. `anna predict` and `anna.calls.of` tell how unlike the cells
+  learnt from it is (`anna.likeness`, 1 the limit): by construction 1 of 100 cells of people not
+  seen lie beyond, of one person {beyond:.1f} of 100.
 - One collection, one stain, one way of cutting cells out: each cell centred on black, at C-NMC's
   magnification, the central {recipe["crop"]} pixels of a 450-pixel image.
 - No age, sex or origin of the people is known, so fairness cannot be examined.

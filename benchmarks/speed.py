@@ -86,15 +86,14 @@ def told(task: str, network: str, count: int, asked: argparse.Namespace) -> dict
 
 
 def in_turns(
-    ours: Callable[[], float], plain: Callable[[], float], rounds: int
+    ours: Callable[[], float], plain: Callable[[], float], rounds: int, **others: Callable
 ) -> dict[str, float]:
-    """Returns the median rate of two ways that take turns, and the median of their ratio."""
-    pairs = [(ours(), plain()) for _ in range(rounds)]
-    return {
-        "ours": float(np.median([pair[0] for pair in pairs])),
-        "plain": float(np.median([pair[1] for pair in pairs])),
-        "ratio": float(np.median([a / b for a, b in pairs])),
-    }
+    """Returns the median rate of ways that take turns, and the median ratio of the first two."""
+    ways = {"ours": ours, "plain": plain} | others
+    found = pd.DataFrame([{name: way() for name, way in ways.items()} for _ in range(rounds)])
+    ratio = (found["ours"] / found["plain"]).median()
+    rates = found.median().to_dict()
+    return {"ours": rates.pop("ours"), "plain": rates.pop("plain"), "ratio": ratio} | rates
 
 
 def preparation(asked: argparse.Namespace) -> Iterator[dict]:
@@ -142,8 +141,8 @@ def preparation(asked: argparse.Namespace) -> Iterator[dict]:
         for held, ready in kinds.items():
             timed = partial(_timed, ready=ready)
             ways = partial(timed, _ours), partial(timed, _plain)
-            limit = np.median([timed(_limit) for _ in range(asked.rounds)])
-            yield {"what": f"{what}, {held}"} | in_turns(*ways, asked.rounds) | {"limit": limit}
+            rates = in_turns(*ways, asked.rounds, limit=partial(timed, _limit))
+            yield {"what": f"{what}, {held}"} | rates
         ways = partial(timed, _bytes), partial(timed, _plain)
         yield {"what": f"reading bytes alone, images/s, {held}"} | in_turns(*ways, asked.rounds)
 

@@ -9,6 +9,7 @@ from scipy.spatial.distance import mahalanobis
 
 import anna
 from anna import ensemble, likeness, probe, wbc
+from anna.layers import Views
 
 pytestmark = pytest.mark.backend
 
@@ -60,8 +61,10 @@ def test_a_network_says_it_beside_the_probability(sample_pixels):
         found = anna.predict.said(likeness.beside(model, known), sample_pixels)
         own = anna.predict.probabilities(model, sample_pixels)
         np.testing.assert_allclose(found[:, 0], own, atol=1e-5)
-        if views == 1:
-            np.testing.assert_allclose(found[:, 1], known.of(read), rtol=1e-3, atol=1e-5)
+        seen = np.asarray(Views(views)(sample_pixels.astype(np.float32))).astype(np.uint8)
+        said = probe.features(network, seen, progress=False)[:, likeness.columns()]
+        read = said.reshape(views, len(sample_pixels), -1).mean(axis=0)
+        np.testing.assert_allclose(found[:, 1], known.of(read), rtol=1e-3, atol=1e-5)
 
 
 @pytest.fixture
@@ -76,6 +79,13 @@ def test_networks_that_do_not_read_there_are_refused(cloud):
     with pytest.raises(ValueError, match=r"one probe of anna\.ensemble"):
         likeness.beside(model, known)
     assert likeness.pretrained(model) is model
+
+
+def test_probes_of_other_weights_or_another_crop_are_not_measured_by_the_trained_one():
+    for crop in (160, 320):
+        model = ensemble.join([probe.build(64, crop=crop)], views=1)
+        assert likeness.reads(model)
+        assert likeness.pretrained(model) is model
 
 
 def cell_of(colours, inside):

@@ -87,7 +87,7 @@ def test_cells_and_fields_are_judged_by_the_very_lines(tmp_path, monkeypatch, sa
     for line in OWN:
         words = shlex.split(line.removeprefix("python -m "))[1:]
         if words[0] in ("predict", "field") and "--out" in words:
-            main([*words, "--quiet"])
+            assert main([*words, "--quiet"]) == 0
     assert anna.tables.read(tmp_path / "calls.csv")["unlike"].notna().sum() == 3
     cells = anna.tables.read(tmp_path / "cells.csv")
     assert len(cells) > 3

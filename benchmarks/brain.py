@@ -121,7 +121,7 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     pixels = anna.images.load(cells, size=NETWORK["size"], cache=anna.Workspace.locate().arrays)
     networks = brain_trust.judges(judged, "anna", SEEDS[0], known)
     found = brain_trust.robustness(cells, pixels, networks, name="brain")
-    if judged(UNTAUGHT, SEEDS[0], PARTS[-1]).is_file():
+    if all(judged(UNTAUGHT, SEEDS[0], part).is_file() for part in PARTS):
         shares = {part: replace(each, temperature=1.0) for part, each in known.items()}
         others = brain_trust.judges(judged, UNTAUGHT, SEEDS[0], shares)
         found[f"lost {UNTAUGHT}"] = brain_trust.robustness(cells, pixels, others)["lost"]

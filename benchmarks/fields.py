@@ -106,7 +106,7 @@ def of_real(root: Path, name: str, segmenter: keras.Model | None) -> pd.DataFram
         ]
         row = {"method": name, "dataset": dataset, "cells": len(times)}
         row |= {"once": (times == 1).mean(), "not_found": (times == 0).mean()}
-        rows.append(row | {"split": (times > 1).mean(), "mean_overlap": np.mean(overlap)})
+        rows.append(row | {"more_than_once": (times > 1).mean(), "mean_overlap": np.mean(overlap)})
     return pd.DataFrame(rows)
 
 

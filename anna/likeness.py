@@ -127,7 +127,7 @@ def beside(model: keras.Model, known: Likeness) -> keras.Model:
 def warnings(unlike: np.ndarray) -> list[str]:
     """Returns what to say of each image, by how unlike it is, (n,); NaN and up to 1 say nothing."""
     say = "unlike the cells learnt from ({:.2f}; 99 in 100 cells of people not seen are within 1)"
-    return [say.format(far) if far > 1 else "" for far in unlike]
+    return [say.format(max(far, 1.01)) if far > 1 else "" for far in unlike]
 
 
 @lru_cache(maxsize=4)

@@ -2,7 +2,8 @@
 
 Latency of one image and throughput of a batch, from whole files' pixels on; Keras is handed them
 cropped. The runtimes take turns, round by round, so that a busy machine is busy for all of them;
-what is printed are medians, and how much faster each is than `model.predict`.
+medians are printed, and how much faster each is than `model.predict`. Writes
+output/csv/serving.csv.
 """
 
 import argparse
@@ -38,8 +39,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         runtimes = _runtimes(Path(folder))
         table = _measure(runtimes, cells, asked.rounds)
+    table = table.rename_axis("runtime").reset_index()
+    anna.tables.write(table, anna.Workspace.locate().csv / "serving.csv")
     print(f"{os.cpu_count()} cores, {asked.rounds} rounds, batch of {asked.batch}\n")
-    print(anna.card.table(table.rename_axis("runtime").reset_index().to_dict("records")))
+    print(anna.card.table(table.to_dict("records")))
 
 
 def _runtimes(folder: Path) -> dict[str, Callable[[np.ndarray], np.ndarray]]:

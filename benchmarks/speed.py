@@ -11,7 +11,7 @@ float32 through `fit` or `predict` with nothing set, each in a process of its ow
 share of the rate of a large matrix product, the machine's own limit, and the rate if convolutions
 and dense layers were all there is to train, timed one by one. The two ways take turns,
 and the median of the rounds counts: so a busy machine slows both. Then where the minutes of the
-last `make notebooks` went. Writes output/csv/speed.csv.
+last `make notebooks` went. Writes output/csv/speed.csv and notebooks.csv.
 """
 
 import argparse
@@ -44,6 +44,9 @@ PREDICTIONS = (  # task, network, how many cells a round, what it is called
 )
 
 
+MOST = 6  # cells of the notebooks that are told one by one
+
+
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(
@@ -62,8 +65,9 @@ def main() -> None:
     anna.tables.write(table, anna.Workspace.locate().csv / "speed.csv")
     print(f"\n{table.round(3).to_string(index=False)}")
     if len(slow := slowest_cells(anna.Workspace.locate().output / "notebooks")):
-        print(f"\nmake notebooks: {slow['seconds'].sum() / 60:.1f} minutes in all; of these")
-        print(slow.head(12).round(1).to_string(index=False))
+        shown = pd.concat([slow.head(MOST), rest_of(slow)], ignore_index=True)
+        anna.tables.write(shown, anna.Workspace.locate().csv / "notebooks.csv")
+        print(f"\nmake notebooks, in seconds\n{shown.round(1).to_string(index=False)}")
 
 
 def measured(asked: argparse.Namespace) -> Iterator[dict]:
@@ -223,6 +227,14 @@ def slowest_cells(folder: Path) -> pd.DataFrame:
                 rows.append({"notebook": path.stem, "seconds": seconds, "cell": first})
     table = pd.DataFrame(rows, columns=["notebook", "seconds", "cell"])
     return table.sort_values("seconds", ascending=False, ignore_index=True)
+
+
+def rest_of(slow: pd.DataFrame) -> pd.DataFrame:
+    """Returns two rows: the seconds of all cells but the `MOST` slowest, and of all."""
+    rest, whole = slow["seconds"].iloc[MOST:].sum(), slow["seconds"].sum()
+    return pd.DataFrame(
+        {"notebook": ["the rest", "all"], "seconds": [rest, whole], "cell": ["", ""]}
+    )
 
 
 if __name__ == "__main__":

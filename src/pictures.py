@@ -150,6 +150,13 @@ def of_speed(rows: pd.DataFrame) -> pd.DataFrame:
     return rounded(shown)
 
 
+def of_notebooks(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns whole seconds, and the first line of each cell as code."""
+    code = rows["cell"].map(lambda line: f"`{line.strip()}`" if isinstance(line, str) else "")
+    seconds = rows["seconds"].map("{:.0f}".format)
+    return rows.assign(seconds=seconds, cell=code)
+
+
 def of_gpu(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns rates in cells a second, and shares in per cent."""
     shown = rows[["network", "size", "precision", "batch"]].copy()
@@ -172,6 +179,8 @@ def of_full_size(rows: pd.DataFrame) -> pd.DataFrame:
 
 TABLES = {
     "speed": of_speed,
+    "notebooks": of_notebooks,
+    "serving": rounded,
     "gpu_jax": of_gpu,
     "full_size": of_full_size,
     "probe_short": of_short,

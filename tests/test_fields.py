@@ -326,6 +326,19 @@ def test_a_figure_of_a_field(model, made, judged):
     figure.canvas.draw()
 
 
+def test_a_cell_at_the_top_of_a_field_has_its_number_in_the_field():
+    row = {"left": 30, "width": 40, "height": 40, "probability": 0.9, "call": "ALL", "warning": ""}
+    cells = pd.DataFrame([row | {"cell": 1, "top": 0}, row | {"cell": 2, "top": 90}])
+    figure = anna.plots.field(np.full((160, 200, 3), 230, np.uint8), cells)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    frame = axes.get_window_extent()
+    for text in axes.texts[-2:]:
+        extent = text.get_window_extent()
+        assert text.get_text() == "0.90"
+        assert frame.y0 <= extent.y0 < extent.y1 <= frame.y1 + 1
+
+
 def test_scores_of_finding():
     truth = discs((30, 30, 10)).astype(int) + 2 * discs((80, 30, 10))
     moved = discs((33, 30, 10)).astype(int) + 2 * discs((120, 60, 10))

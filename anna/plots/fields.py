@@ -74,13 +74,14 @@ def _box(axes: Axes, row, width: float) -> None:
     axes.add_patch(Rectangle((row.left - 0.5, row.top - 0.5), row.width, row.height, **line))
     if row.call:
         note = f"{row.probability:.2f}{'*' if row.warning else ''}"
+        inside = row.top < 0.05 * width  # no room above
         axes.text(
             row.left,
-            row.top - 0.006 * width,
+            row.top + (0.006 if inside else -0.006) * width,
             note,
             color="white",
             fontsize=8,
-            va="bottom",
+            va="top" if inside else "bottom",
             bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
             clip_on=True,
         )

@@ -1,6 +1,7 @@
 """Row i of the pixels is image i, and the cache never gives anything stale."""
 
 import logging
+import os
 from pathlib import Path
 
 import cv2
@@ -203,12 +204,31 @@ def test_a_damaged_cache_is_made_anew(pictures, tmp_path, caplog, content):
     assert f"{kept} is damaged" in caplog.text
 
 
-def test_a_pickle_is_never_opened(pictures, tmp_path):
-    load(pictures, tmp_path / "arrays")
+class Program:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def test_a_pickle_is_never_opened(pictures, tmp_path, caplog):
+    whole, evil = np.array(load(pictures, tmp_path / "arrays")), tmp_path / "evil"
     (kept,) = (tmp_path / "arrays").iterdir()
     with kept.open("wb") as file:
-        np.save(file, np.array([print], dtype=object), allow_pickle=True)
-    assert load(pictures, tmp_path / "arrays").shape == (30, 8, 8, 3)
+        np.save(file, np.array([Program(str(evil))], dtype=object), allow_pickle=True)
+    with caplog.at_level(logging.WARNING):
+        np.testing.assert_array_equal(load(pictures, tmp_path / "arrays"), whole)
+    assert f"{kept} is damaged" in caplog.text
+    assert not evil.exists()
+
+
+def test_the_pickle_of_the_test_before_would_run(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([Program(str(tmp_path / "evil"))], dtype=object))
+    np.load(tmp_path / "a.npy", allow_pickle=True)
+    assert (tmp_path / "evil").is_dir()
 
 
 def test_an_unreadable_image_is_black_and_told(pictures, tmp_path, caplog):

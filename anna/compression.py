@@ -71,7 +71,7 @@ def stored(x: KerasTensor, quality: KerasTensor) -> KerasTensor:
     """
     scale = ops.reshape((200 - 2 * quality) / 100, (-1, 1, 1))
     seen = ops.matmul(x, ops.convert_to_tensor(_YCC.T, x.dtype))
-    small = ops.average_pool(seen[..., 1:], _HALVED)
+    small = ops.average_pool(seen[..., 1:], _HALVED, strides=_HALVED)
     bright = _rounded(seen[..., :1] - 128, _BRIGHTNESS, scale) + 128
     colour = ops.image.resize(_rounded(small, _COLOUR, scale), x.shape[1:3], "bilinear")
     back = ops.convert_to_tensor(np.linalg.inv(_YCC).T, x.dtype)

@@ -49,10 +49,7 @@ def of(
         ValueError: If the threshold is not in 0..1, or the scale not within `anna.smear.SCALES`.
     """
     require_fraction("threshold", threshold)
-    judge = model
-    if known is None:
-        known = models.record(models.PRETRAINED)["ranges"]
-        judge = likeness.pretrained(model)
+    judge, known = likeness.judging(model, known)
     found = predict.files(judge, paths, crop=crop_of(model, scale), progress=progress)
     found = found.reindex(columns=["path", "probability", "unlike", "problem"])
     called = np.where(found["probability"] >= threshold, *reversed(CLASSES))
@@ -61,9 +58,7 @@ def of(
     measured = pd.DataFrame([_measured(path, scale) for path in bar], columns=facts.COLUMNS)
     warned = quality.warnings(measured, known, crop=models.crop_of(model))
     drawn, failed = np.where(are_drawn(found["path"]), DRAWN, ""), measured["problem"].fillna("")
-    far = likeness.warnings(found["unlike"])
-    each = zip(drawn, failed, far, warned, strict=True)
-    notes = ["; ".join(filter(None, of_one)) for of_one in each]
+    notes = quality.together(drawn, failed, likeness.warnings(found["unlike"]), warned)
     found["warning"] = np.where(found["call"] == "", "", notes)
     return found[["path", "probability", "unlike", "call", "warning", "problem"]]
 

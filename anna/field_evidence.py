@@ -24,9 +24,13 @@ def of_field(
     """
     side = models.crop_of(model)
     pixels = fields.resized(model, fields.cutouts(image, labels, scale=scale, side=side))
-    batch = backend.batch_size(model.input_shape[1])  # fields of few cells share its shape
-    maps = predict.maps(model, pixels, batch_size=batch)["evidence"] if len(pixels) else pixels
-    return laid(maps, labels, scale=scale, side=side)
+    evidence = maps(model, pixels)["evidence"] if len(pixels) else pixels
+    return laid(evidence, labels, scale=scale, side=side)
+
+
+def maps(model: keras.Model, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns `anna.predict.maps` of a field's cells, by batches of one shape in all fields."""
+    return predict.maps(model, pixels, batch_size=backend.batch_size(model.input_shape[1]))
 
 
 def laid(maps: np.ndarray, labels: np.ndarray, *, scale: float = 1.0, side: int) -> np.ndarray:

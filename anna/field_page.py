@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
-from anna import backend, field_evidence, fields, markup, page, pool, predict, smear
+from anna import field_evidence, fields, markup, page, pool, predict, smear
 from anna.decoding import decode
 from anna.models import crop_of
 from anna.plots.style import COLOURS, GREY
@@ -92,8 +92,7 @@ def _drawn(
     pixels = fields.resized(model, fields.cutouts(image, labels, scale=scale, side=side))
     if not evidence:
         return [page.drawn(cell) for cell in pixels], None
-    batch = backend.batch_size(model.input_shape[1])  # fields of few cells share its shape
-    maps = predict.maps(model, pixels, batch_size=batch)
+    maps = field_evidence.maps(model, pixels)
     each = zip(pixels, maps["mask"], maps["evidence"], strict=True)
     pictures = list(pool.each(lambda seen: page.drawn(*seen), each))
     small = np.asarray(_small(image))

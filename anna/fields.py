@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.stats import binomtest
 from tqdm.auto import tqdm
 
-from anna import bootstrap, facts, likeness, models, predict, quality, smear
+from anna import bootstrap, facts, likeness, predict, quality, smear
 from anna.checks import CLASSES, require_fraction
 from anna.decoding import ImageError, decode
 from anna.images import resize
@@ -98,9 +98,7 @@ def of_image(
         segmenter: As in `judge`.
         known: As in `judge`.
     """
-    judge = model
-    if known is None:
-        known, judge = models.record(models.PRETRAINED)["ranges"], likeness.pretrained(model)
+    judge, known = likeness.judging(model, known)
     labels = smear.find(image, scale=scale, segmenter=segmenter)
     crops = cutouts(image, labels, scale=scale, side=crop_of(model))
     boxes = [cv2.boundingRect((labels == k + 1).astype(np.uint8)) for k in range(len(crops))]
@@ -114,8 +112,7 @@ def of_image(
     table["problem"] = np.where(edge, EDGE, None)
     table["call"] = np.where(table["probability"] >= threshold, *reversed(CLASSES))
     warned = _warnings(image, labels, scale, known=known, crop=crop_of(model))
-    each = zip(likeness.warnings(table["unlike"]), warned, strict=True)
-    table["warning"] = ["; ".join(filter(None, of_one)) for of_one in each]
+    table["warning"] = quality.together(likeness.warnings(table["unlike"]), warned)
     table.loc[edge, ["call", "warning"]] = ""
     return table, labels
 
@@ -135,11 +132,6 @@ def cutouts(
         smear.cut(image, labels == k, scale=scale, side=side) for k in range(1, labels.max() + 1)
     ]
     return np.stack(cut) if cut else np.zeros((0, side, side, 3), np.uint8)
-
-
-def probabilities(model: keras.Model, crops: np.ndarray) -> np.ndarray:
-    """Returns the probability of ALL of each cut-out cell, float64 (n,)."""
-    return predict.probabilities(model, resized(model, crops))
 
 
 def resized(model: keras.Model, crops: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from anna.workspace import named_when_full, require_room, sweep, write_whole
 
 __all__ = ["CROP", "center_crop", "load", "read", "resize", "shares"]
 log = logging.getLogger(__name__)
-_VERSION = 1  # raise it when the same files and settings would give other pixels
+_VERSION = 2  # raise it when the same files and settings would give other pixels
 _CHUNK = 256  # images between two notes of how far the cache is
 
 

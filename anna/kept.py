@@ -18,7 +18,7 @@ from anna.patience import patiently
 log = logging.getLogger(__name__)
 _BATCH = 500  # files measured at a time
 _PAUSE = 5  # seconds between two writes of the CSV, at least
-_CHECK = "check_2"  # the column of each row's checksum, and the version of what is measured
+_CHECK = "check_3"  # the column of each row's checksum, and the version of what is measured
 _NO_MEASURE = ["path", "bytes", "modified", "problem"]
 
 

@@ -130,6 +130,18 @@ def warnings(unlike: np.ndarray) -> list[str]:
     return [say.format(max(far, 1.01)) if far > 1 else "" for far in unlike]
 
 
+def judging(
+    model: keras.Model, known: Mapping[str, tuple[float, float]] | None
+) -> tuple[keras.Model, Mapping[str, tuple[float, float]]]:
+    """Returns what judges cells, and the ranges of the cells learnt from, for `anna.quality`.
+
+    With ranges given, both as they are; with None those of the trained ANNa, and `pretrained`.
+    """
+    if known is not None:
+        return model, known
+    return pretrained(model), models.record(models.PRETRAINED)["ranges"]
+
+
 @lru_cache(maxsize=4)
 def pretrained(model: keras.Model) -> keras.Model:
     """Returns the model, with `beside` it how unlike the cells are that taught the trained ANNa.

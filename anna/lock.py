@@ -84,7 +84,12 @@ def _taken(path: Path) -> int | None:
                 return None
             log.info("%s: no locks here: %s", path, error)
             return -1
-        if _is(handle, path):
+        try:
+            taken = _is(handle, path)
+        except OSError:
+            os.close(handle)  # else the next try would meet this one's lock
+            raise
+        if taken:
             _sign(handle)
             return handle
         os.close(handle)  # its holder has just removed it

@@ -7,7 +7,7 @@ photograph and a picture that was not cut out, not every way to differ.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -49,6 +49,11 @@ def warnings(
     """
     found = [_of_row(row, known, crop) for row in facts.to_dict("records")]
     return pd.Series(found, index=facts.index, dtype="str", name="warning")
+
+
+def together(*said: Iterable[str]) -> list[str]:
+    """Returns for each image what is said of it in several lists, empty texts left out."""
+    return ["; ".join(filter(None, each)) for each in zip(*said, strict=True)]
 
 
 def _of_row(row: Mapping, known: Mapping[str, tuple[float, float]], crop: int) -> str:

@@ -125,7 +125,8 @@ def of_calls(count: int, picture: Path) -> pd.DataFrame:
     for k in range(count):
         field = field_of("plain", k)
         cells, labels = fields.of_image(model, field.pixels)
-        by_hand = fields.probabilities(model, fields.cutouts(field.pixels, field.labels))
+        crops = fields.resized(model, fields.cutouts(field.pixels, field.labels))
+        by_hand = anna.predict.probabilities(model, crops)
         for truth, number in detection.matched(field.labels, labels):
             row = cells.iloc[number - 1]
             if pd.notna(row["probability"]):

@@ -9,41 +9,32 @@ import numpy as np
 import pages
 import pandas as pd
 import pytest
+import smears
 from PIL import Image
 
 import anna
 from anna import field_page, fields, models, segment, smear
 from anna.cli import main
-from anna.sample import fields as drawn
-
-KNOWN = {name: (-np.inf, np.inf) for name in anna.quality.SAYS}
 
 
 @pytest.fixture(scope="module")
 def made():
-    size = {"shape": (640, 800), "cells": 6}
-    return [drawn.draw(seed, **size, touching=0.5, red_cells=0.4, tint=0.5) for seed in range(3)]
+    return smears.draw(3)
 
 
 @pytest.fixture(scope="module")
 def model():
-    return anna.models.build("anna", size=32, filters=(4, 8))
+    return smears.network()
 
 
 @pytest.fixture(scope="module")
 def folder(made, tmp_path_factory):
-    """A field, one without cells, and one that is no image."""
-    folder = tmp_path_factory.mktemp("fields")
-    Image.fromarray(made[0].pixels).save(folder / "a & b.png")
-    background = tuple(int(level) for level in drawn.BACKGROUND)
-    Image.new("RGB", (300, 200), background).save(folder / "blank.png")
-    (folder / "broken.png").write_bytes(b"no image")
-    return folder
+    return smears.write(tmp_path_factory.mktemp("fields"), made[0])
 
 
 @pytest.fixture(scope="module")
 def judged(model, folder):
-    return fields.judge(model, [folder], known=KNOWN, progress=False)
+    return fields.judge(model, [folder], known=smears.KNOWN, progress=False)
 
 
 def layers_of(text):
@@ -116,7 +107,7 @@ def test_a_page_without_evidence_has_no_switch(model, judged, tmp_path):
 def test_the_first_cells_have_pictures_and_the_page_says_so(model, made, tmp_path, monkeypatch):
     for k in range(3):
         Image.fromarray(made[k].pixels).save(tmp_path / f"{k}.png")
-    cells = fields.judge(model, [tmp_path], known=KNOWN, progress=False)
+    cells = fields.judge(model, [tmp_path], known=smears.KNOWN, progress=False)
     first = int((cells["path"] == str(tmp_path / "0.png")).sum())
     monkeypatch.setattr(field_page, "MOST", first + 2)
     path = field_page.write(tmp_path / "page.html", cells, model, progress=False)

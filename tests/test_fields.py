@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+import smears
 from places import DATA
 
 import anna
@@ -12,13 +12,10 @@ from anna import detection, field_evidence, fields, masks, parting, smear, wbc
 from anna.plots import style
 from anna.sample import fields as drawn
 
-SMALL = {"shape": (640, 800), "cells": 6, "touching": 0.5, "red_cells": 0.4}
-KNOWN = {name: (-np.inf, np.inf) for name in anna.quality.SAYS}
-
 
 @pytest.fixture(scope="module")
 def made():
-    return [drawn.draw(seed, **SMALL, tint=0.5) for seed in range(4)]
+    return smears.draw(4)
 
 
 @pytest.fixture(scope="module")
@@ -28,26 +25,17 @@ def found(made):
 
 @pytest.fixture(scope="module")
 def model():
-    return anna.models.build("anna", size=32, filters=(4, 8))
+    return smears.network()
 
 
 @pytest.fixture(scope="module")
 def folder(made, tmp_path_factory):
-    """A field, one without cells, and one that is no image."""
-    folder = tmp_path_factory.mktemp("fields")
-    Image.fromarray(made[0].pixels).save(folder / "a & b.png")
-    Image.new("RGB", (300, 200), drawn_background()).save(folder / "blank.png")
-    (folder / "broken.png").write_bytes(b"no image")
-    return folder
+    return smears.write(tmp_path_factory.mktemp("fields"), made[0])
 
 
 @pytest.fixture(scope="module")
 def judged(model, folder):
-    return fields.judge(model, [folder], known=KNOWN, progress=False)
-
-
-def drawn_background():
-    return tuple(int(level) for level in drawn.BACKGROUND)
+    return fields.judge(model, [folder], known=smears.KNOWN, progress=False)
 
 
 def discs(*circles, shape=(100, 160)):
@@ -68,16 +56,16 @@ def test_a_drawn_field_is_its_truth(made):
             field.pixels[where].mean() for where in (field.labels > 0, ~field.nuclei)
         )
         assert inside < outside / 2
-    again = drawn.draw(0, **SMALL, tint=0.5)
+    again = drawn.draw(0, **smears.SMALL, tint=0.5)
     np.testing.assert_array_equal(again.pixels, made[0].pixels)
     assert not np.array_equal(made[1].pixels, made[0].pixels)
 
 
 def test_some_drawn_cells_touch_and_lie_over_red_cells():
-    field = drawn.draw(0, **SMALL | {"touching": 1.0, "red_cells": 0.0})
+    field = drawn.draw(0, **smears.SMALL | {"touching": 1.0, "red_cells": 0.0})
     apart = cv2.connectedComponents((field.labels > 0).astype(np.uint8))[0] - 1
     assert apart < field.labels.max()
-    granulocytes = drawn.draw(1, **SMALL | {"cells": 0}, granulocytes=2)
+    granulocytes = drawn.draw(1, **smears.SMALL | {"cells": 0}, granulocytes=2)
     assert granulocytes.cells["label"].isna().all()
     assert 0 < granulocytes.nuclei.sum() < (granulocytes.labels > 0).sum()
 
@@ -90,7 +78,7 @@ def test_cells_of_drawn_fields_are_found(made, found):
 
 
 def test_cells_are_found_at_another_magnification(made):
-    half = drawn.draw(0, **SMALL, tint=0.5, scale=2)
+    half = drawn.draw(0, **smears.SMALL, tint=0.5, scale=2)
     scores = detection.scores([half.labels], [smear.find(half.pixels, scale=2)])
     assert scores["f1"] == 1
     assert detection.scores([half.labels], [smear.find(half.pixels)])["f1"] < 0.5
@@ -118,7 +106,7 @@ def test_a_picture_through_an_eyepiece(made, found, model, soft):
     unlit = smear.unlit(image)
     assert unlit[away > 345].all()
     assert not unlit[away < 270].any()
-    table, _ = fields.of_image(model, image, known=KNOWN)
+    table, _ = fields.of_image(model, image, known=smears.KNOWN)
     reach = [away[labels == cell].max() for cell in table["cell"]]
     cut = (table["problem"] == fields.EDGE).tolist()
     assert all(cut[k] for k, far in enumerate(reach) if far > 320 - soft / 2)
@@ -128,7 +116,7 @@ def test_a_picture_through_an_eyepiece(made, found, model, soft):
 
 def test_red_cells_alone_are_no_cells():
     for seed in range(3):
-        field = drawn.draw(seed, **SMALL | {"cells": 0, "red_cells": 0.5})
+        field = drawn.draw(seed, **smears.SMALL | {"cells": 0, "red_cells": 0.5})
         assert smear.find(field.pixels).max() == 0
     assert smear.find(np.full((50, 70, 3), 255, np.uint8)).max() == 0
     assert smear.find(np.zeros((50, 70, 3), np.uint8)).max() == 0
@@ -188,7 +176,7 @@ def test_calls_are_those_of_cells_cut_out_by_hand(made, found):
         pairs = detection.matched(field.labels, labels)
         for truth, numbers, into in ((field.labels, 0, by_hand), (labels, 1, by_anna)):
             crops = fields.cutouts(field.pixels, truth)[pairs[:, numbers] - 1]
-            into.extend(fields.probabilities(model, crops))
+            into.extend(anna.predict.probabilities(model, fields.resized(model, crops)))
     assert len(by_hand) >= 8
     assert np.corrcoef(by_hand, by_anna)[0, 1] > 0.9
     assert np.abs(np.subtract(by_hand, by_anna)).mean() < 0.1
@@ -218,7 +206,7 @@ def test_a_row_for_each_cell_and_for_each_file_without(judged, made, folder):
 def test_what_the_edge_cuts_off_is_not_judged(model, made):
     row = made[0].cells.iloc[0]
     image = made[0].pixels[row["top"] + row["height"] // 3 :]
-    table, labels = fields.of_image(model, image, known=KNOWN)
+    table, labels = fields.of_image(model, image, known=smears.KNOWN)
     edge = table["problem"] == fields.EDGE
     assert edge.any()
     assert set(table.loc[edge, "cell"]) == set(np.unique(labels[0])) - {0}
@@ -228,7 +216,7 @@ def test_what_the_edge_cuts_off_is_not_judged(model, made):
 
 
 def test_a_wrong_magnification_is_warned_of(model, made):
-    table, _ = fields.of_image(model, made[0].pixels, known=KNOWN | {"diameter": (0, 100)})
+    table, _ = fields.of_image(model, made[0].pixels, known=smears.KNOWN | {"diameter": (0, 100)})
     assert table["warning"].str.startswith("larger than the cells learnt from").all()
     with pytest.raises(ValueError, match="scale=-1"):
         fields.judge(model, [], scale=-1)

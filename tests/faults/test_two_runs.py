@@ -14,7 +14,7 @@ import pytest
 from copies import make, place
 from test_training import cells_and_pixels, network
 
-from anna import archive, cli, lock, training, workspace
+from anna import archive, cli, lock, patience, training, workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 LOAD = """
@@ -132,6 +132,20 @@ def test_a_lock_holds_though_its_holder_cannot_be_told(tmp_path, monkeypatch):
     assert not failures
     with lock.alone(tmp_path / ".lock", wait=False):  # nothing is left locked
         assert f"process {os.getpid()}" in (tmp_path / ".lock").read_text()
+
+
+def test_a_disk_that_fails_while_a_lock_is_taken_is_tried_again(tmp_path, monkeypatch):
+    kept, failures = lock._is, [errno.EIO]
+
+    def fails(*given):
+        if failures:
+            raise OSError(failures.pop(), "fails")
+        return kept(*given)
+
+    monkeypatch.setattr(lock, "_is", fails)
+    monkeypatch.setattr(patience, "WAITS", (0.01,))
+    with lock.alone(tmp_path / ".lock", wait=False):
+        assert not failures
 
 
 def test_a_lock_is_for_one_and_leaves_no_file(tmp_path):

@@ -3,6 +3,8 @@
 import keras
 from keras import KerasTensor, ops
 
+from anna import backend
+
 register = keras.saving.register_keras_serializable("anna")
 VIEWS = 8  # quarter turns of an image and of its mirror image
 
@@ -19,6 +21,9 @@ def _total(x: KerasTensor) -> KerasTensor:
 class FromBytes(keras.layers.Layer):
     """Returns images as float32, and remembers which crop of a file they are.
 
+    Every network begins with it, so here it also says, in Keras' own way, whether XLA may compile
+    them (`anna.backend.compiles`): else Keras does so wherever there is a GPU.
+
     Args:
         crop: Side of the central square of the file, in its pixels.
         **kwargs: As of any layer.
@@ -29,6 +34,7 @@ class FromBytes(keras.layers.Layer):
     def __init__(self, crop: int = 320, **kwargs):
         super().__init__(**{"dtype": "float32"} | kwargs)
         self.crop = crop
+        self.supports_jit = backend.compiles()
 
     def call(self, x: KerasTensor) -> KerasTensor:
         """Returns the same values as float32."""

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import keras
 
-from anna import backend
-
 SCHEDULES = ("plateau", "cosine")
 BALANCES = ("classes", "people")
 
@@ -74,7 +72,6 @@ class Recipe:
             optimizer=self.optimizer(steps, epochs),
             loss=keras.losses.BinaryCrossentropy(label_smoothing=self.smoothing),
             metrics=[keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="accuracy")],
-            jit_compile=backend.compilation(),
         )
         model.optimizer.build(model.trainable_variables)
 

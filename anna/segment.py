@@ -130,11 +130,7 @@ def fit(
         cutout=cutout,
         seed=seed,
     )
-    model.compile(
-        _optimizer(epochs * len(batches), learning_rate),
-        OverlapLoss(),
-        jit_compile=backend.compilation(),
-    )
+    model.compile(_optimizer(epochs * len(batches), learning_rate), OverlapLoss())
     bar = [Progress(0, epochs, model.name)] if progress else []
     history = model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=bar)
     # The weights have become their means: JAX must not find two in one place, or loses both.

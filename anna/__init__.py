@@ -8,10 +8,15 @@ import os
 
 from anna.workspace import Workspace
 
-# TensorFlow's fast convolutions, which by itself it takes only on processors with AVX-512: without
-# them training takes about twice as long. It reads this when it is first used, so it stands here,
-# before anything can import Keras.
-ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+# What the backends read when they are first used, so it stands here, before anything can import
+# Keras; what the user has set counts. TensorFlow's fast convolutions, which by itself it takes only
+# on processors with AVX-512: without them training takes about twice as long. And a GPU's memory as
+# it is needed: TensorFlow and JAX would take nearly all of it, and leave none to the next notebook.
+ENVIRONMENT = {
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
 for _name, _value in ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 

@@ -8,6 +8,7 @@ of the few people it has seen. All of it acts only while training.
 import keras
 from keras import KerasTensor, ops
 
+from anna import backend
 from anna.compression import Jpeg
 
 AUGMENTATIONS = ("flip", "rotate", "shift", "scale", "focus", "hue", "jpeg", "stain")
@@ -121,14 +122,10 @@ class Focus(keras.layers.Layer):
         """Returns the images in another focus, or as they are if not training."""
         if not training:
             return x
-        line = ops.convert_to_tensor([0.25, 0.5, 0.25], x.dtype)
-        kernel = ops.tile((line[:, None] * line[None, :])[..., None, None], (1, 1, 3, 1))
-        blurred = ops.depthwise_conv(x, kernel, padding="same")
         share = keras.random.uniform(
             (ops.shape(x)[0], 1, 1, 1), -self.sharpen, self.blur, seed=self.random
         )
-        changed = ops.clip(x + share * (blurred - x), 0.0, 255.0)
-        return ops.where(ops.max(x, axis=-1, keepdims=True) > 0, changed, 0.0)
+        return _refocused(x, share)
 
     def get_config(self) -> dict:
         """Returns what `from_config` needs."""
@@ -136,8 +133,18 @@ class Focus(keras.layers.Layer):
         return super().get_config() | own
 
 
+@backend.fused
+def _refocused(x: KerasTensor, share: KerasTensor) -> KerasTensor:
+    """Returns images with `share` (n, 1, 1, 1) of the way gone to their blur; black stays black."""
+    around = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    lines = (around[:, :-2] + around[:, 2:]) / 4 + around[:, 1:-1] / 2
+    blurred = (lines[:, :, :-2] + lines[:, :, 2:]) / 4 + lines[:, :, 1:-1] / 2
+    changed = ops.clip(x + share * (blurred - x), 0.0, 255.0)
+    return ops.where(ops.max(x, axis=-1, keepdims=True) > 0, changed, 0.0)
+
+
 @register
-class Hue(keras.layers.RandomHue):
+class Hue(keras.layers.Layer):
     """Turns the hues of each image at random; black and greys stay.
 
     Args:
@@ -149,17 +156,30 @@ class Hue(keras.layers.RandomHue):
     """
 
     def __init__(self, turn: float = 0.06, seed: int | None = None, **kwargs):
-        super().__init__(2 * turn, value_range=(0, 255), seed=seed, **kwargs)  # of half a circle
-        self.turn = turn
+        super().__init__(**kwargs)
+        self.turn, self.seed = turn, seed
+        self.random = keras.random.SeedGenerator(seed)
 
     def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
         """Returns the images in other hues, or as they are if not training."""
-        return super().call(x, training=training) if training else x
+        if not training:
+            return x
+        count = ops.shape(x)[0]
+        return _turned(
+            x, keras.random.uniform((count, 1, 1), -self.turn, self.turn, seed=self.random)
+        )
 
     def get_config(self) -> dict:
         """Returns what `from_config` needs."""
-        own = {"turn": self.turn, "seed": self.seed}
-        return keras.layers.Layer.get_config(self) | own
+        return super().get_config() | {"turn": self.turn, "seed": self.seed}
+
+
+@backend.fused
+def _turned(x: KerasTensor, turn: KerasTensor) -> KerasTensor:
+    """Returns images whose hues are turned by `turn` (n, 1, 1) circles."""
+    hue, saturation, value = ops.unstack(ops.image.rgb_to_hsv(x / 255.0), axis=-1)
+    turned = ops.stack([ops.mod(hue + turn, 1.0), saturation, value], axis=-1)
+    return ops.clip(255.0 * ops.image.hsv_to_rgb(turned), 0.0, 255.0)
 
 
 @register
@@ -200,7 +220,7 @@ class Stain(keras.layers.Layer):
         amount = self._draw((count, 1, 1, 1), self.stain) + self._draw(
             (count, 1, 1, 3), self.channel
         )
-        return x * (1 + amount) + self._draw((count, 1, 1, 3), self.light)
+        return _restained(x, amount, self._draw((count, 1, 1, 3), self.light))
 
     def _draw(self, shape: tuple, most: float) -> KerasTensor:
         return keras.random.uniform(shape, -most, most, seed=self.random)
@@ -209,6 +229,11 @@ class Stain(keras.layers.Layer):
         """Returns what `from_config` needs."""
         own = {"stain": self.stain, "channel": self.channel, "light": self.light}
         return super().get_config() | own | {"seed": self.seed}
+
+
+@backend.fused
+def _restained(x: KerasTensor, amount: KerasTensor, light: KerasTensor) -> KerasTensor:
+    return x * (1 + amount) + light
 
 
 @register

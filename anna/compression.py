@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops
 
+from anna import backend
+
 SIDE = 8  # pixels of a block
 # Steps of brightness and of colour at quality 50, coefficient by coefficient.
 # Source: ITU-T T.81 (1992), annex K.1.
@@ -27,14 +29,14 @@ _HALVED = 2  # colour has half the resolution of brightness
 
 @keras.saving.register_keras_serializable("anna")
 class Jpeg(keras.layers.Layer):
-    """Stores half of the images as JPEG of random quality, and reads them; black stays black.
+    """Stores one in two images as JPEG of random quality, and reads it; black stays black.
 
     What a JPEG loses, it loses here: the cosine transform of each block of 8 pixels is rounded to
     multiples of the standard steps, and colour has half the resolution, smoothed when it is read.
 
     Args:
         worst: Lowest quality, 50 to 100; the highest is 100.
-        share: How many of the images are stored. A network that has never seen an untouched image
+        every: Of how many images one is stored. A network that has never seen an untouched image
             takes one for something else.
         seed: Of the random qualities.
         **kwargs: As of any layer.
@@ -42,26 +44,29 @@ class Jpeg(keras.layers.Layer):
     Shapes: float (n, h, w, 3) of values 0 to 255, in and out; h and w are divisible by 16.
     """
 
-    def __init__(self, worst: int = 60, share: float = 0.5, seed: int | None = None, **kwargs):
+    def __init__(self, worst: int = 60, every: int = 2, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.worst, self.share, self.seed = worst, share, seed
+        self.worst, self.every, self.seed = worst, every, seed
         self.random = keras.random.SeedGenerator(seed)
 
     def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
         """Returns the images as read from a JPEG, or as they are if not training."""
         if not training:
             return x
-        count = (ops.shape(x)[0],)
-        quality = keras.random.uniform(count, self.worst, 100, seed=self.random)
-        chosen = keras.random.uniform(count, seed=self.random) < self.share
-        return ops.where(chosen[:, None, None, None], stored(x, quality), x)
+        whole = ops.shape(x)[0]
+        count = (whole + self.every - 1) // self.every
+        chosen = ops.argsort(keras.random.uniform((whole,), seed=self.random))[:count]
+        quality = keras.random.uniform((count,), self.worst, 100, seed=self.random)
+        found = stored(ops.take(x, chosen, axis=0), quality)
+        return ops.scatter_update(x, chosen[:, None], found)
 
     def get_config(self) -> dict:
         """Returns what `from_config` needs."""
-        own = {"worst": self.worst, "share": self.share, "seed": self.seed}
+        own = {"worst": self.worst, "every": self.every, "seed": self.seed}
         return super().get_config() | own
 
 
+@backend.fused
 def stored(x: KerasTensor, quality: KerasTensor) -> KerasTensor:
     """Returns the images after a JPEG, float (n, h, w, 3) of values 0 to 255; black stays black.
 

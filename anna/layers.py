@@ -56,10 +56,17 @@ class Density(keras.layers.Layer):
     and 1]; densities are 0 outside the cell, which is where all channels are at most 8.
     """
 
-    def call(self, x: KerasTensor) -> list[KerasTensor]:
+    def call(self, x: KerasTensor, training: bool = False) -> list[KerasTensor]:
         """Returns densities and cell."""
-        cell = ops.cast(ops.max(x, axis=-1, keepdims=True) > 8.0, x.dtype)
-        return [-ops.log(ops.clip(x, 4.0, 255.0) / 255.0) * cell, cell]
+        return list(_fused_densities(x) if training else _densities(x))
+
+
+def _densities(x: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+    cell = ops.cast(ops.max(x, axis=-1, keepdims=True) > 8.0, x.dtype)
+    return -ops.log(ops.clip(x, 4.0, 255.0) / 255.0) * cell, cell
+
+
+_fused_densities = backend.fused(_densities)
 
 
 @register
@@ -81,16 +88,49 @@ class Centred(keras.layers.Layer):
         super().__init__(**kwargs)
         self.unit, self.own_mean = unit, own_mean
 
-    def call(self, inputs: list[KerasTensor]) -> KerasTensor:
+    def call(self, inputs: list[KerasTensor], training: bool = False) -> KerasTensor:
         """Returns the texture."""
-        density, cell = inputs
-        own = _total(density * cell) / ops.maximum(_total(cell), 1.0)
-        mean = own if self.own_mean else 1.3
-        return ops.clip((density - mean) / self.unit, -5.0, 5.0) * cell
+        return (_fused_about if training else _about)(*inputs, self.unit, self.own_mean)
 
     def get_config(self) -> dict:
         """Returns what `from_config` needs."""
         return super().get_config() | {"unit": self.unit, "own_mean": self.own_mean}
+
+
+def _about(density: KerasTensor, cell: KerasTensor, unit: float, own_mean: bool) -> KerasTensor:
+    own = _total(density * cell) / ops.maximum(_total(cell), 1.0)
+    mean = own if own_mean else 1.3
+    return ops.clip((density - mean) / unit, -5.0, 5.0) * cell
+
+
+_fused_about = backend.fused(_about)
+
+
+@register
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch normalisation, in the one operation that TensorFlow has for it.
+
+    Keras spells it out in some twenty, each of which goes through memory anew, and in float32.
+    Under the other backends, and over several devices, it is left to Keras. In training the
+    variance that is kept is that of a sample: by n / (n - 1) larger than Keras', of n values.
+
+    Shapes: (n, h, w, c), in and out.
+    """
+
+    def call(
+        self, inputs: KerasTensor, training: bool | None = None, mask: KerasTensor | None = None
+    ) -> KerasTensor:
+        """Returns the values with each channel's mean and variance made those it has learnt."""
+        if not backend.normalizes() or self.synchronized:
+            return super().call(inputs, training=training, mask=mask)
+        learns = bool(training and self.trainable)
+        kept = (self.moving_mean, self.moving_variance)
+        known = tuple(ops.cast(value, "float32") for value in (self.gamma, self.beta, *kept))
+        found, *now = backend.normalized(inputs, known, epsilon=self.epsilon, learns=learns)
+        if learns:
+            for variable, value in zip(kept, now, strict=True):
+                variable.assign(variable * self.momentum + value * (1.0 - self.momentum))
+        return found
 
 
 @register

@@ -12,7 +12,7 @@ from anna import backend, unet
 from anna.augmentation import AUGMENTATIONS, STAGES, stages
 from anna.encoders import DEPTHWISE, weights_of
 from anna.encoders import encoder as published_encoder
-from anna.layers import CellMean, Centred, Density, FromBytes, MaskTeacher
+from anna.layers import BatchNormalization, CellMean, Centred, Density, FromBytes, MaskTeacher
 from anna.stored import load, load_weights, record, save
 
 __all__ = [
@@ -128,7 +128,7 @@ def _own(texture: KerasTensor, cell: KerasTensor, filters: tuple[int, ...]) -> u
     x = layers.Concatenate(name="texture_and_cell")([texture, cell])
     x = layers.Conv2D(filters[0] // 2, 3, 2, "same", activation="relu", name="stem_half")(x)
     x = layers.Conv2D(filters[0], 3, 2, "same", use_bias=False, name="stem_quarter")(x)
-    x = layers.BatchNormalization(momentum=0.9, name="stem_norm")(x)
+    x = BatchNormalization(momentum=0.9, name="stem_norm")(x)
     return unet.unet(layers.ReLU(name="stem")(x), filters)
 
 

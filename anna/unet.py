@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from keras import KerasTensor, layers
 
+from anna.layers import BatchNormalization
+
 
 @dataclass(frozen=True)
 class Features:
@@ -86,7 +88,7 @@ def decode(
         if learned_up:
             x = layers.Conv2DTranspose(channels, 3, 2, "same", name=f"up{level}")(x)
         else:
-            x = layers.UpSampling2D(2, interpolation="bilinear", name=f"up{level}")(x)
+            x = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32", name=f"up{level}")(x)
         x = layers.Concatenate(name=f"join{level}")([x, skip])
         x = block(x, channels, norm=norm, name=f"decoder{level}")
     return x
@@ -104,6 +106,6 @@ def block(x: KerasTensor, filters: int, *, norm: bool = True, name: str) -> Kera
             name=f"{name}{step}",
         )(x)
         if norm:
-            x = layers.BatchNormalization(momentum=0.9, name=f"{name}{step}_norm")(x)
+            x = BatchNormalization(momentum=0.9, name=f"{name}{step}_norm")(x)
         x = layers.ReLU(name=name if step == "b" else f"{name}{step}_relu")(x)
     return x

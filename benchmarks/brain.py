@@ -38,7 +38,6 @@ SEEDS = (0, 1)
 NETWORK = {"name": "anna", "size": 128}
 TEACH = {"epochs": 18, **ANNA}
 PHOTOGRAPHS = {"encoder": "efficientnetlite0", "weights": "imagenet"}  # left as it is
-SHORT = 5  # epochs of the ingredients, and of what they are compared with
 
 
 def _all_but(*names: str) -> dict:
@@ -46,8 +45,9 @@ def _all_but(*names: str) -> dict:
     return {"augment": tuple(name for name in known if name not in names)}
 
 
+UNTAUGHT = "without hue and JPEG"
 INGREDIENTS = {  # what differs from the recipe: of the network, of the teaching
-    f"{SHORT} epochs": ({}, {}),
+    UNTAUGHT: (_all_but("hue", "jpeg"), {}),
     "without augmentation": ({"augment": False}, {}),
     "without turning": (_all_but("rotate"), {}),
     "without stain changes": (_all_but("stain"), {}),
@@ -61,15 +61,13 @@ FROM_PHOTOGRAPHS = {
     "from photographs": (PHOTOGRAPHS, {"epochs": 3}),
     "from photographs, without centring": (PHOTOGRAPHS | {"centred": False}, {"epochs": 3}),
 }
-UNTAUGHT = "without hue and JPEG"
 VARIANTS = {
     "anna": ({}, {}),
-    UNTAUGHT: (_all_but("hue", "jpeg"), {}),
     "anna-2020": (
         {"name": "anna-2020", "size": 128},
         {"epochs": TEACH["epochs"], "schedule": "cosine", "learning_rate": 1e-3},
     ),
-    **{name: (network, {"epochs": SHORT} | how) for name, (network, how) in INGREDIENTS.items()},
+    **INGREDIENTS,
     **FROM_PHOTOGRAPHS,
 }
 log = logging.getLogger(__name__)
@@ -106,9 +104,8 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yields the tables by name, those of the whole protocol only when all of it is trained."""
     if len(table := brain_tables.single(cells, judged, FROM_PHOTOGRAPHS, SEEDS[0])):
         yield "photographs", table
-    if len(table := brain_tables.single(cells, judged, ["anna", UNTAUGHT], SEEDS[0])) == 2:
-        yield "untaught", table
-    if len(table := brain_tables.ingredients(cells, judged, INGREDIENTS, SEEDS[0])):
+    table = brain_tables.ingredients(cells, judged, ["anna", *INGREDIENTS], SEEDS[0])
+    if table["variant"].isin(list(INGREDIENTS)).any():
         yield "ingredients", table
     if missing := [job for job in jobs() if job.variant == "anna" and not judged(*job).is_file()]:
         log.warning("%d networks of the protocol are missing: no other table.", len(missing))

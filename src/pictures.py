@@ -190,7 +190,6 @@ TABLES = {
     "probe_robustness": rounded,
     "probe_deletion": rounded,
     "brain_methods": of_methods,
-    "brain_untaught": of_ingredients,
     "brain_ingredients": of_ingredients,
     "brain_photographs": of_ingredients,
     "brain_calibration": rounded,

@@ -67,15 +67,16 @@ def test_looking_at_data_does_not_load_keras():
     assert told.stdout.strip() == "False"
 
 
+@pytest.mark.parametrize("name", anna.ENVIRONMENT)
 @pytest.mark.parametrize("chosen", [None, "0"])
-def test_tensorflow_is_asked_for_its_fast_convolutions(chosen):
+def test_what_backends_are_asked_for_is_asked_unless_the_user_has_chosen(name, chosen):
     env = {name: value for name, value in os.environ.items() if name not in anna.ENVIRONMENT}
-    env |= {"TF_ENABLE_ONEDNN_OPTS": chosen} if chosen else {}
-    code = "import os, anna; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    env |= {name: chosen} if chosen else {}
+    code = f"import os, anna; print(os.environ['{name}'])"
     told = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
     )
-    assert told.stdout.strip() == (chosen or "1")
+    assert told.stdout.strip() == (chosen or anna.ENVIRONMENT[name])
 
 
 @pytest.mark.parametrize(("cards", "expected"), [([], (16, 2, 1)), (["one"], (256, 40, 1))])

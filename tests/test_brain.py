@@ -122,7 +122,7 @@ def test_other_settings_of_a_variant_have_another_folder(benchmark, monkeypatch)
     monkeypatch.setitem(brain.TEACH, "epochs", 7)
     after = {name: brain.judged(name, 0, "a") for name in brain.VARIANTS}
     assert after["anna"] != before["anna"]
-    assert after["5 epochs"] == before["5 epochs"]  # says its own
+    assert after["from photographs"] == before["from photographs"]  # says its own
 
 
 START = """

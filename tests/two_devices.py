@@ -20,7 +20,7 @@ if keras.backend.backend() == "tensorflow":
 from test_training import SIZE, cells_and_pixels
 
 import anna
-from anna.layers import CellMean, Density, FromBytes, MaskTeacher
+from anna.layers import BatchNormalization, CellMean, Density, FromBytes, MaskTeacher
 
 
 def main(folder):
@@ -76,7 +76,7 @@ def network(normed):
     x, cell = Density()(FromBytes()(image))
     x = keras.layers.Conv2D(4, 3, 2, "same", activation="relu")(x)
     if normed:
-        x = keras.layers.BatchNormalization(momentum=0.5)(x)
+        x = BatchNormalization(momentum=0.5)(x)
         mask = keras.layers.Conv2D(1, 1, activation="sigmoid")(x)
         x = CellMean()([x, MaskTeacher()([mask, cell])])
     else:

@@ -88,7 +88,8 @@ def decode(
         if learned_up:
             x = layers.Conv2DTranspose(channels, 3, 2, "same", name=f"up{level}")(x)
         else:
-            x = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32", name=f"up{level}")(x)
+            whole = {"dtype": "float32"}  # in half precision Keras clips what it interpolates
+            x = layers.UpSampling2D(2, interpolation="bilinear", **whole, name=f"up{level}")(x)
         x = layers.Concatenate(name=f"join{level}")([x, skip])
         x = block(x, channels, norm=norm, name=f"decoder{level}")
     return x

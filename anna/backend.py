@@ -157,19 +157,24 @@ def batch_size(side: int) -> int:
     return max(1, pixels // side**2)
 
 
-def fused(function: Callable) -> Callable:
-    """Returns a function of tensors as XLA compiles it, for TensorFlow on a processor.
+def fuses() -> bool:
+    """Returns whether XLA is to compile what `fused` marks: for TensorFlow on a processor.
 
-    There each operation goes through memory anew; together, many take the time of one. For a
-    second of compiling, once a shape. Nowhere else is it needed: see `compiles` of GPUs.
+    There each operation goes through memory anew; together, many take the time of one, for a second
+    of compiling, once a shape. JAX compiles whole networks; GPUs have memory fast enough.
     """
+    return keras.backend.backend() == "tensorflow" and not gpus()
+
+
+def fused(function: Callable) -> Callable:
+    """Returns a function of tensors as XLA compiles it where that pays (`fuses`), else as it is."""
     if keras.backend.backend() != "tensorflow":
         return function
     compiled = tf.function(function, jit_compile=True)
 
     @wraps(function)
     def _either(*tensors):
-        return function(*tensors) if gpus() else compiled(*tensors)
+        return compiled(*tensors) if fuses() else function(*tensors)
 
     return _either
 

@@ -126,11 +126,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
         learns = bool(training and self.trainable)
         kept = (self.moving_mean, self.moving_variance)
         known = tuple(ops.cast(value, "float32") for value in (self.gamma, self.beta, *kept))
+        if inputs.dtype == "float16":  # TensorFlow has it whole on GPUs alone, and says so aloud
+            inputs = ops.cast(inputs, "float32")
         found, *now = backend.normalized(inputs, known, epsilon=self.epsilon, learns=learns)
         if learns:
             for variable, value in zip(kept, now, strict=True):
                 variable.assign(variable * self.momentum + value * (1.0 - self.momentum))
-        return found
+        return ops.cast(found, self.compute_dtype)
 
 
 @register

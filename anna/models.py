@@ -41,7 +41,8 @@ def build(
     Scaling and augmentation are inside; augmentation acts only while training.
 
     Args:
-        name: "anna", or "anna-2020", which of the options below takes but `crop` and `seed`.
+        name: "anna", or "anna-2020", which of the options below takes but `crop`, `precision` and
+            `seed`.
         size: Side of the images in pixels, divisible by 16 (by 32 with an encoder).
         crop: Side of the central square of a file that the images show, in its pixels; the network
             remembers it for `anna.predict.files`.
@@ -50,7 +51,8 @@ def build(
         filters: Channels of the levels of the U-Net, from a quarter of the resolution down.
         encoder: A backbone of `anna.encoders.SCALES` in place of the U-Net's own encoder.
         weights: Of the backbone: "imagenet", a file, or None.
-        precision: A Keras dtype policy; "auto" asks the machine, with regard to the encoder.
+        precision: A Keras dtype policy; "auto" asks the machine, with regard to the network:
+            "anna-2020" takes pixels as they are, which in float16 might become too large.
         seed: Of weights, dropout and augmentation.
 
     Raises:
@@ -63,11 +65,13 @@ def build(
     keras.utils.set_random_seed(seed)
     image = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     raw = FromBytes(crop, name="to_float")(image)
-    if name == "anna-2020":
-        return keras.Model(image, _anna_2020(raw), name=name)
     if precision == "auto":
         precision = backend.precision(depthwise=encoder in DEPTHWISE)
+        if name == "anna-2020" and precision == "mixed_float16":
+            precision = "float32"
     with _policy(precision):
+        if name == "anna-2020":
+            return keras.Model(image, _anna_2020(raw), name=name)
         texture, cell = _seen(raw, augment, centred, seed=seed)
         if encoder:
             features = _published(texture, cell, encoder, weights)
@@ -101,7 +105,7 @@ def _anna_2020(raw: KerasTensor) -> KerasTensor:
     for units, rate in ((512, 0.5), (256, 0.5), (128, 0.2)):
         x = layers.Dense(units, activation="relu", name=f"dense{units}")(x)
         x = layers.Dropout(rate, name=f"dense{units}_drop")(x)
-    return layers.Dense(1, activation="sigmoid", name="probability")(x)
+    return layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")(x)
 
 
 def _seen(

@@ -4,7 +4,8 @@
 
 Gets ready, says so, and for each line that it is sent does a round and prints cells a second. The
 plain way is what Keras does when nothing is set: TensorFlow is loaded before ANNa, which would set
-its options, and everything is handed to `fit` or `predict` as one array of float32.
+its options, no operations are fused, batch normalisation is Keras' own, and everything is handed to
+`fit` or `predict` as one array of float32.
 """
 
 import json
@@ -30,6 +31,8 @@ BATCH = 32
 def main() -> None:
     """Answers each line with a rate."""
     ours, count = ASKED["way"] == "ours", ASKED["count"]
+    if not ours:
+        anna.backend.fuses = anna.backend.normalizes = lambda: False
     pixels = np.random.default_rng(0).integers(0, 256, (count, *shape()), np.uint8)
     do = TASKS[ASKED["task"]](ours, pixels)
     do()  # compiles
@@ -49,7 +52,7 @@ def network(ours: bool):
     """Returns the network; the plain way has no mixed precision."""
     if ASKED["network"] == "trained ANNa":
         return anna.models.pretrained()
-    policy = {} if ours or ASKED["network"] == "anna-2020" else {"precision": "float32"}
+    policy = {} if ours else {"precision": "float32"}
     return anna.models.build(ASKED["network"], size=ASKED["size"], **policy)
 
 

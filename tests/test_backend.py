@@ -56,7 +56,8 @@ def test_where_tensorflow_sees_a_gpu_networks_learn_and_judge(monkeypatch, polic
     recipe.Recipe(**recipe.ANNA).compile(network, steps=1, epochs=1)
     losses = network.fit(pixels, np.arange(8) % 2, batch_size=8, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
-    assert np.isfinite(predict.probabilities(ensemble.join([network]), pixels)).all()
+    for judge in (network, ensemble.join([network])):
+        assert np.isfinite(predict.probabilities(judge, pixels)).all()
     small = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     assert small.jit_compile, "the disguise does not reach Keras"
 

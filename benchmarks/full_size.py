@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+from real_cells import SHARED
 
 TRAIN_CELLS = {"2,000": 1411, "full": 10_661}  # and the other parts of C-NMC in proportion
 LIMIT = 2e9  # bytes
@@ -125,10 +126,15 @@ def _count(event: str, arguments: tuple) -> None:
 
 
 def draw(asked: argparse.Namespace) -> int:
-    """Draws the data set unless it is there."""
+    """Draws the data set unless it is there, by the published names where they are at hand."""
     import anna
 
-    root = anna.sample.write(asked.folder, cells=asked.train_cells)
+    names = ()
+    if (manifest := SHARED / "data" / "cnmc_manifest.csv.gz").is_file():
+        paths = pd.read_csv(manifest)["path"]
+        names = paths[paths.str.match(r"training_data/.*\.bmp$")]
+        names = names.sample(asked.train_cells, random_state=0)
+    root = anna.sample.write(asked.folder, cells=asked.train_cells, names=names)
     return sum(1 for _ in root.rglob("*.bmp"))
 
 

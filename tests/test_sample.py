@@ -1,8 +1,11 @@
 """The drawn stand-in has the layout, the formats, the oddities and the statistics of C-NMC."""
 
+import csv
+import gzip
 import hashlib
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -169,6 +172,33 @@ def test_full_scale_has_the_published_census():
     assert census["final"].sum() == 2586
     people = table.groupby("split")["subject"].nunique()
     assert people.to_dict() == {"train": 73, "prelim": 28, "final": 17}
+
+
+def test_published_names_are_drawn_in_place_of_invented_ones(shared_data, tmp_path):
+    with gzip.open(shared_data / "cnmc_manifest.csv.gz", "rt") as lines:
+        paths = [row["path"] for row in csv.DictReader(lines)]
+    names = [path for path in paths if path.startswith("training_data")]
+    table = people.plan(cells=10_661, names=names)
+    assert set(table["path"]) == {path for path in paths if path.endswith(".bmp")}
+    train = table[table["split"] == "train"]
+    assert (train["path"].map(lambda path: Path(path).name) == train["name"]).all()
+    named = train["subject"].str.upper()
+    assert named.nunique() == 73
+    assert not set(named) & set(table.loc[table["split"] != "train", "subject"])
+    of_person = train.groupby(named)["donor"].agg(lambda each: Counter(each).most_common(1)[0][0])
+    assert of_person.nunique() == 73  # each is drawn as one person
+    assert train["key"].duplicated().sum() == sum(number for *_, number in people.SHARED)
+    with pytest.raises(ValueError, match=r"Received: fold_0/all/mine\.bmp"):
+        people.plan(names=["fold_0/all/mine.bmp"])
+    few = names[::300]
+    root = anna.sample.write(tmp_path, cells=40, names=few, progress=False)
+    drawn = anna.cnmc.index(root)
+    assert set(drawn.loc[drawn["split"] == "train", "name"]) == {Path(path).name for path in few}
+    before = (root / few[0]).stat().st_mtime_ns
+    anna.sample.write(tmp_path, cells=40, names=few, progress=False)
+    assert (root / few[0]).stat().st_mtime_ns == before
+    anna.sample.write(tmp_path, cells=40, progress=False)
+    assert not (root / few[0]).is_file()
 
 
 @pytest.mark.parametrize("cells", [39, 10_662])

@@ -5,10 +5,12 @@ cells are invented. `plan` puts the whole data set on paper, `write` draws it.
 """
 
 import csv
+import hashlib
 import json
 import logging
 import shutil
 import struct
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -29,36 +31,46 @@ log = logging.getLogger(__name__)
 FOLDER = "C-NMC_Leukemia"
 
 
-def write(folder: str | Path, *, seed: int = 0, cells: int = 640, progress: bool = True) -> Path:
+def write(
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    cells: int = 640,
+    names: Iterable[str] = (),
+    progress: bool = True,
+) -> Path:
     """The folder that holds `training_data`, drawn under `folder` unless it is there already.
 
     Args:
         folder: where `C-NMC_Leukemia` goes.
         seed: the same seed gives the same bytes on every platform.
         cells: training cells, from 40 to the real 10,661; the other parts follow.
+        names: paths of training images as published, to be drawn in place of invented ones.
         progress: whether to show a bar.
 
     Raises:
-        ValueError: if `cells` is out of range.
+        ValueError: if `cells` is out of range, or a name is none of C-NMC's.
         FileExistsError: if a `C-NMC_Leukemia` that was not drawn is in the way.
     """
-    root = Path(folder) / FOLDER
-    if not _is_whole(root, seed, cells):
+    root, names = Path(folder) / FOLDER, sorted(names)
+    asked = {"seed": seed, "cells": cells, "version": VERSION}
+    if names:
+        asked["names"] = hashlib.blake2b("\n".join(names).encode(), digest_size=8).hexdigest()
+    if not _is_whole(root, asked):
         with alone(root.with_name(f".{FOLDER}.lock"), wait=True):
-            if not _is_whole(root, seed, cells):
-                _draw_anew(root, seed, cells, progress)
+            if not _is_whole(root, asked):
+                _draw_anew(root, plan(seed=seed, cells=cells, names=names), asked, progress)
     return root
 
 
-def _draw_anew(root: Path, seed: int, cells: int, progress: bool) -> None:
+def _draw_anew(root: Path, table: pd.DataFrame, asked: dict, progress: bool) -> None:
     if root.exists() and not is_drawn(root):
         raise FileExistsError(f"Will not overwrite data that is not drawn. Received: {root}")
-    table = plan(seed=seed, cells=cells)
     work = root.with_name(f".{FOLDER}.unfinished")
     shutil.rmtree(work, ignore_errors=True)
-    _draw_all(table, work, seed, progress)
+    _draw_all(table, work, asked["seed"], progress)
     _write_labels(table, work)
-    _write_marker(table, work, seed, cells)
+    _write_marker(table, work, asked)
     shutil.rmtree(root, ignore_errors=True)
     work.replace(root)
     log.info("drew %d cells in %s", len(table), root)
@@ -103,14 +115,14 @@ def is_drawn(root: str | Path) -> bool:
     return (Path(root) / MARKER).is_file()
 
 
-def _is_whole(root: Path, seed: int, cells: int) -> bool:
+def _is_whole(root: Path, asked: dict) -> bool:
     try:
         marker = json.loads((root / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    asked = {"seed": seed, "cells": cells, "version": VERSION}
     files = sum(1 for _ in root.rglob("*.bmp"))
-    return asked == {key: marker.get(key) for key in asked} and files == marker.get("files")
+    known = {key: marker.get(key) for key in (*asked, "names")}
+    return known == {"names": None} | asked and files == marker.get("files")
 
 
 def _draw_all(table: pd.DataFrame, root: Path, seed: int, progress: bool) -> None:
@@ -165,9 +177,9 @@ def _write_labels(table: pd.DataFrame, root: Path) -> None:
             out.writerow((row.name, Path(row.path).name, row.label))
 
 
-def _write_marker(table: pd.DataFrame, root: Path, seed: int, cells: int) -> None:
+def _write_marker(table: pd.DataFrame, root: Path, asked: dict) -> None:
     note = "These cells are drawn by the program anna.sample. They are not real, nor from people."
-    marker = {"note": note, "seed": seed, "cells": cells, "version": VERSION, "files": len(table),
-              "parts": table["split"].value_counts().to_dict()}  # fmt: skip
+    parts = table["split"].value_counts().to_dict()
+    marker = {"note": note} | asked | {"files": len(table), "parts": parts}
     text = json.dumps(marker, indent=2) + "\n"
     (root / MARKER).write_text(text, encoding="utf-8", newline="\n")

@@ -1,5 +1,6 @@
 """Who is in the built-in sample: invented people, their cells, and the names of the files."""
 
+from collections.abc import Iterable
 from statistics import NormalDist
 
 import numpy as np
@@ -13,6 +14,9 @@ PRELIM = "validation_data/C-NMC_test_prelim_phase_data"
 FINAL = "testing_data/C-NMC_test_final_phase_data"
 FULL = {"train": 10_661, "prelim": 1_867, "final": 2_586}
 SMALLEST = 40
+_PUBLISHED = (
+    r"(?P<fold>\d)/(?:all|hem)/(?P<name>UID_(?P<subject>[Hh]?\d+)_\d+_\d+_(?P<kind>all|hem)\.bmp)$"
+)
 
 # Share of ALL cells, and people of both classes for the square root of the number of cells.
 PARTS = {"train": (0.6821, 0.95, 0.63), "prelim": (0.653, 0.55, 0.55), "final": (0.6, 0.7, 0.7)}
@@ -23,24 +27,29 @@ SHARED = (("20", "21", 71), ("51", "78", 11), ("51", "75", 10), ("H2", "H6", 1),
 FOLDS = {"20": 0, "21": 1, "51": 1, "78": 2, "75": 0, "H2": 0, "H6": 1, "H10": 1, "h3": 2}
 
 
-def plan(*, seed: int = 0, cells: int = 640) -> pd.DataFrame:
+def plan(*, seed: int = 0, cells: int = 640, names: Iterable[str] = ()) -> pd.DataFrame:
     """The data set on paper, one row a file; nothing is drawn.
+
+    With `names`, paths of training images as published, these are drawn in place of invented ones;
+    `cells` then only says how large the other parts are.
 
     Columns: path (relative), name (with subject and class), split, fold, subject, label, donor
     (a `Donor`), key (tuple of int: seeds the cell), diameter (pixels). Rows with the same key are
     the same image under two names.
 
     Raises:
-        ValueError: if `cells` is out of range.
+        ValueError: if `cells` is out of range, or a name is none of C-NMC's.
     """
     if not SMALLEST <= cells <= FULL["train"]:
         raise ValueError(f"cells must be from {SMALLEST} to {FULL['train']}. Received: {cells}")
     rng = np.random.default_rng([seed, SALT])
-    names = _names(rng)
-    table = pd.concat(
-        [_part(split, count, names, rng) for split, count in _counts(cells).items()],
-        ignore_index=True,
-    )
+    known = _published(names, rng) if (names := sorted(names)) else None
+    people = _names(rng, () if known is None else known["subject"].unique())
+    parts = [
+        known if split == "train" and names else _part(split, count, people, rng)
+        for split, count in _counts(cells).items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
     table = _share(table, cells)
     table["diameter"] = [
         diameter(donor, cell_rng(seed, key))
@@ -55,13 +64,34 @@ def _counts(cells: int) -> dict[str, int]:
     return {"train": cells, "prelim": cells // 3, "final": int(np.clip(cells // 26, 4, 24))}
 
 
-def _names(rng) -> dict[int, list[str]]:
+def _published(paths: list[str], rng) -> pd.DataFrame:
+    """Rows of the training part by the names under which its images were published."""
+    told = pd.Series(paths).str.extract(_PUBLISHED)
+    if told["name"].isna().any():
+        raise ValueError(
+            f"No training image of C-NMC. Received: {paths[told['name'].isna().argmax()]}"
+        )
+    label = (told["kind"] == "all").astype(int)
+    donors = {}
+    for kind in (1, 0):
+        counts = told.loc[label == kind, "subject"].str.upper().value_counts()
+        donors |= zip(counts.index, _donors(kind, counts.tolist(), rng), strict=True)
+    person = told["subject"].str.upper()
+    number = told.groupby(person).cumcount()
+    keys = zip(person.str.strip("H").astype(int), label, number, strict=True)
+    return told[["fold", "subject", "name"]].assign(
+        split="train", label=label, donor=person.map(donors), key=list(keys), path=paths
+    )
+
+
+def _names(rng, taken: Iterable[str] = ()) -> dict[int, list[str]]:
     """Subject names of each class in the order of their use: those who share images first."""
     names = {}
     for label, highest, mark in ((1, 120, ""), (0, 60, "H")):
         first = [name for name in FOLDS if name.upper().startswith("H") == (label == 0)]
         rest = [f"{mark}{k}" for k in rng.permutation(np.arange(1, highest))]
-        names[label] = first + [name for name in rest if name not in first and name != "H3"]
+        unused = [name for name in rest if name not in first and name != "H3"]
+        names[label] = [name for name in first + unused if name not in set(taken)]
     return names
 
 
@@ -146,7 +176,8 @@ def _share(table: pd.DataFrame, cells: int) -> pd.DataFrame:
 
 
 def _paths(table: pd.DataFrame, rng) -> pd.DataFrame:
-    """The table with name and path; test images are numbered in an order of their own."""
+    """The table with name and path where it has none; test images have an order of their own."""
+    known = table.reindex(columns=["name", "path"])
     within = table.groupby("subject").cumcount()
     kind = table["label"].map({1: "all", 0: "hem"})
     per_image = 1 + table["subject"].map(lambda name: int(name.strip("Hh")) % 3)
@@ -162,7 +193,7 @@ def _paths(table: pd.DataFrame, rng) -> pd.DataFrame:
     for split, folder in (("prelim", PRELIM), ("final", FINAL)):
         rows = rng.permutation(table.index[table["split"] == split])
         table.loc[rows, "path"] = [f"{folder}/{k}.bmp" for k in range(1, len(rows) + 1)]
-    return table
+    return table.assign(**known.combine_first(table[["name", "path"]]))
 
 
 def cell_rng(seed: int, key: tuple[int, int, int]) -> np.random.Generator:

@@ -158,19 +158,21 @@ def batch_size(side: int) -> int:
 
 
 def fuses() -> bool:
-    """Returns whether XLA is to compile what `fused` marks: for TensorFlow on a processor.
+    """Returns whether XLA is to compile what `fused` marks: with TensorFlow on Linux' processors.
 
     There each operation goes through memory anew; together, many take the time of one, for a second
-    of compiling, once a shape. JAX compiles whole networks; GPUs have memory fast enough.
+    of compiling, once a shape. JAX compiles whole networks; GPUs have memory fast enough; on other
+    systems TensorFlow may come without XLA.
     """
-    return keras.backend.backend() == "tensorflow" and not gpus()
+    on_linux = platform.system() == "Linux"
+    return on_linux and keras.backend.backend() == "tensorflow" and not gpus()
 
 
 def fused(function: Callable) -> Callable:
     """Returns a function of tensors as XLA compiles it where that pays (`fuses`), else as it is."""
     if keras.backend.backend() != "tensorflow":
         return function
-    compiled = tf.function(function, jit_compile=True)
+    compiled = tf.function(function, jit_compile=True, autograph=False)
 
     @wraps(function)
     def _either(*tensors):

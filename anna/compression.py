@@ -36,25 +36,25 @@ class Jpeg(keras.layers.Layer):
 
     Args:
         worst: Lowest quality, 50 to 100; the highest is 100.
-        every: Of how many images one is stored. A network that has never seen an untouched image
-            takes one for something else.
+        share: How many of the images are stored, one in a whole number of them. A network that has
+            never seen an untouched image takes one for something else.
         seed: Of the random qualities.
         **kwargs: As of any layer.
 
     Shapes: float (n, h, w, 3) of values 0 to 255, in and out; h and w are divisible by 16.
     """
 
-    def __init__(self, worst: int = 60, every: int = 2, seed: int | None = None, **kwargs):
+    def __init__(self, worst: int = 60, share: float = 0.5, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.worst, self.every, self.seed = worst, every, seed
+        self.worst, self.share, self.seed = worst, share, seed
         self.random = keras.random.SeedGenerator(seed)
 
     def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
         """Returns the images as read from a JPEG, or as they are if not training."""
         if not training:
             return x
-        whole = ops.shape(x)[0]
-        count = (whole + self.every - 1) // self.every
+        whole, every = ops.shape(x)[0], round(1 / self.share)
+        count = (whole + every - 1) // every
         chosen = ops.argsort(keras.random.uniform((whole,), seed=self.random))[:count]
         quality = keras.random.uniform((count,), self.worst, 100, seed=self.random)
         found = stored(ops.take(x, chosen, axis=0), quality)
@@ -62,7 +62,7 @@ class Jpeg(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """Returns what `from_config` needs."""
-        own = {"worst": self.worst, "every": self.every, "seed": self.seed}
+        own = {"worst": self.worst, "share": self.share, "seed": self.seed}
         return super().get_config() | own
 
 

@@ -112,13 +112,13 @@ def test_a_jpeg_keeps_black_and_range_and_the_best_takes_little():
     assert found.min() >= 0
     assert found.max() <= 255
     grey = np.repeat(x[..., :1], 3, axis=-1)
-    np.testing.assert_allclose(applied(Jpeg(100, every=1), grey), grey, atol=1.5)
+    np.testing.assert_allclose(applied(Jpeg(100, share=1.0), grey), grey, atol=1.5)
 
 
 @pytest.mark.parametrize(("count", "jpegs"), [(1, 1), (2, 1), (16, 6)])
 def test_one_in_so_many_images_is_a_jpeg(count, jpegs):
     x = cells(count)
-    found = applied(Jpeg(60, every=3, seed=1), x)
+    found = applied(Jpeg(60, share=1 / 3, seed=1), x)
     assert found.shape == x.shape
     changed = [not np.array_equal(one, x[0]) for one in found]
     assert sum(changed) == jpegs

@@ -3,7 +3,7 @@ import keras
 import numpy as np
 import pytest
 
-from anna import augmentation, robustness
+from anna import augmentation, backend, robustness
 from anna.augmentation import Focus, Hue, Pose, Stain, StainJitter, stages
 from anna.compression import Jpeg, stored
 
@@ -32,6 +32,14 @@ def test_nothing_changes_but_while_training(layer):
     assert changed.shape == x.shape
     assert np.abs(changed - x).max() > 1e-2
     assert np.ptp(changed, axis=0).max() > 1e-3  # each image in its own way
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fused_operations_do_what_they_do_one_by_one(kind, monkeypatch):
+    x = cells(6)
+    found = applied(kind(seed=3), x)
+    monkeypatch.setattr(backend, "fuses", lambda: False)
+    np.testing.assert_allclose(applied(kind(seed=3), x), found, atol=1.0 if kind is Jpeg else 1e-2)
 
 
 def test_a_flip_is_the_mirror_image():

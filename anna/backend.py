@@ -35,6 +35,8 @@ with silence():
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # the first look for GPUs complains where there is none
+        # By itself it keeps 10 bits of float32 on newer GPUs: other calls than on a processor.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
 
 # It warns of retracing wherever several networks are trained in one process, as a notebook does.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -88,6 +90,19 @@ def replicas() -> int:
     return spread.device_mesh.devices.size if spread else 1
 
 
+def sharers() -> int:
+    """Returns the number of devices that hold a share of each batch, of which Keras sees but one.
+
+    1 under JAX, where each operation sees the whole batch.
+    """
+    return replicas() if keras.backend.backend() == "tensorflow" else 1
+
+
+def summed(shares: list[KerasTensor]) -> list[KerasTensor]:
+    """Returns tensors of a device's share of a batch, summed over the `sharers`."""
+    return tf.distribute.get_replica_context().all_reduce("SUM", shares)
+
+
 def copies(model: keras.Model) -> int:
     """Returns the number of devices that hold a network's weights."""
     value = model.variables[0].value
@@ -133,8 +148,9 @@ def precision(*, depthwise: bool = False) -> str:
     """Returns the dtype policy that suits the machine.
 
     `mixed_bfloat16` on GPUs that multiply it (compute capability 8 and more), `mixed_float16` on
-    older ones such as Colab's T4. On a processor `mixed_bfloat16` where TensorFlow can use the
-    processor's own instructions for it, which makes training faster, else `float32`.
+    older ones such as Colab's T4, `float32` on those that tell none, which are not NVIDIA's. On a
+    processor `mixed_bfloat16` where TensorFlow can use the processor's own instructions for it,
+    which makes training faster, else `float32`.
 
     Args:
         depthwise: Whether the network convolves channel by channel: TensorFlow has no fast way of
@@ -144,7 +160,9 @@ def precision(*, depthwise: bool = False) -> str:
         native = keras.backend.backend() == "tensorflow" and _multiplies_bfloat16()
         native = native and not depthwise
         return "mixed_bfloat16" if native else "float32"
-    return "mixed_bfloat16" if _capability() >= 8 else "mixed_float16"
+    if not (capability := _capability()):
+        return "float32"
+    return "mixed_bfloat16" if capability >= 8 else "mixed_float16"
 
 
 def batch_size(side: int) -> int:
@@ -224,14 +242,16 @@ def _multiplies_bfloat16() -> bool:
 
 
 def _capability() -> float:
-    """Returns the compute capability of the first GPU."""
+    """Returns the compute capability of the first GPU; 0 if it is not NVIDIA's and tells none."""
     if keras.backend.backend() == "tensorflow":
         device = tf.config.list_physical_devices("GPU")[0]
-        return tf.config.experimental.get_device_details(device)["compute_capability"][0]
+        details = tf.config.experimental.get_device_details(device)
+        return details.get("compute_capability", (0,))[0]
     if keras.backend.backend() == "jax":
         import jax
 
-        return float(jax.devices()[0].compute_capability)
+        told = str(getattr(jax.devices()[0], "compute_capability", ""))
+        return float(told) if told.replace(".", "", 1).isdigit() else 0.0  # AMD's is a name
     import torch
 
     return torch.cuda.get_device_capability(0)[0]

@@ -1,4 +1,4 @@
-"""How to use a disk that fails for a moment, as Google Drive in Colab does."""
+"""How to use a disk that fails for a moment, as Google Drive in Colab does, and Windows."""
 
 import errno
 import logging
@@ -19,13 +19,16 @@ _PASSING = {
 }
 
 
+_HELD = (5, 32, 33)  # what Windows says of a file that a virus scanner has open for a moment
+
+
 class DriveError(OSError):
     """A disk that stayed away; the message says what to do."""
 
 
 def passing(error: BaseException) -> bool:
     """Returns whether trying again may help."""
-    known = getattr(error, "errno", None) in _PASSING
+    known = getattr(error, "errno", None) in _PASSING or getattr(error, "winerror", None) in _HELD
     return isinstance(error, OSError) and known and not isinstance(error, DriveError)
 
 

@@ -146,7 +146,9 @@ def _mapper(model: keras.Model) -> keras.Model:
     """
     if not has_maps(model):
         raise ValueError(f"The model gives no maps. Received: {model.name}")
-    return keras.Model(model.input, {name: model.get_layer(name).output for name in _MAPS})
+    found = keras.Model(model.input, {name: model.get_layer(name).output for name in _MAPS})
+    found.jit_compile = found.jit_compile and backend.compiles()  # a member begins after its bytes
+    return found
 
 
 def files(

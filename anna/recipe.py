@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import keras
 
+from anna.optimizers import AdamW, LossScaleOptimizer
+
 SCHEDULES = ("plateau", "cosine")
 BALANCES = ("classes", "people")
 
@@ -58,7 +60,7 @@ class Recipe:
                 warmup_target=self.learning_rate,
                 warmup_steps=warm,
             )
-        return keras.optimizers.AdamW(
+        return AdamW(
             rate,
             weight_decay=self.weight_decay,
             clipnorm=self.clip or None,
@@ -68,8 +70,11 @@ class Recipe:
 
     def compile(self, model: keras.Model, *, steps: int, epochs: int) -> None:
         """Compiles a network for a training by this recipe, of so many batches an epoch."""
+        optimizer = self.optimizer(steps, epochs)
+        if model.dtype_policy.name == "mixed_float16":
+            optimizer = LossScaleOptimizer(optimizer)
         model.compile(
-            optimizer=self.optimizer(steps, epochs),
+            optimizer=optimizer,
             loss=keras.losses.BinaryCrossentropy(label_smoothing=self.smoothing),
             metrics=[keras.metrics.AUC(name="auc"), keras.metrics.BinaryAccuracy(name="accuracy")],
         )

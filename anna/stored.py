@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import keras
-from keras.optimizers import LossScaleOptimizer
 
 from anna import backend
 from anna.archive import leads_outside
+from anna.optimizers import LossScaleOptimizer
 from anna.patience import passing, patiently
 from anna.workspace import FULL, named_when_full, write_whole
 

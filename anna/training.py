@@ -111,7 +111,9 @@ def _begin(model: keras.Model, start: str | Path | None) -> None:
     """Gives a new run its first weights; those that were trained elsewhere must be asked for."""
     if start:
         load_weights(model, start)
-    elif getattr(model, "optimizer", None) and int(model.optimizer.iterations):
+    elif getattr(model, "optimizer", None) and int(
+        keras.ops.convert_to_numpy(model.optimizer.iterations)
+    ):
         raise ValueError(
             "Build the network again, its weights are trained; or give start=. "
             f"Received: {model.name}"

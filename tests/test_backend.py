@@ -20,7 +20,8 @@ def test_describe_tells_what_a_reader_of_results_needs():
 
 
 @pytest.mark.parametrize(
-    ("capability", "expected"), [(9, "mixed_bfloat16"), (8, "mixed_bfloat16"), (7, "mixed_float16")]
+    ("capability", "expected"),
+    [(9, "mixed_bfloat16"), (8, "mixed_bfloat16"), (7, "mixed_float16"), (0, "float32")],
 )
 def test_precision_follows_the_gpu(monkeypatch, capability, expected):
     monkeypatch.setattr(backend, "gpus", lambda: ["some GPU"])
@@ -56,8 +57,12 @@ def test_where_tensorflow_sees_a_gpu_networks_learn_and_judge(monkeypatch, polic
     recipe.Recipe(**recipe.ANNA).compile(network, steps=1, epochs=1)
     losses = network.fit(pixels, np.arange(8) % 2, batch_size=8, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
-    for judge in (network, ensemble.join([network])):
+    joined = ensemble.join([network])
+    for judge in (network, joined):
         assert np.isfinite(predict.probabilities(judge, pixels)).all()
+        assert np.isfinite(predict.maps(judge, pixels)["evidence"]).all()
+    mapper = predict._mapper(joined.get_layer("member0"))
+    assert not (network.jit_compile or joined.jit_compile or mapper.jit_compile)
     small = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     assert small.jit_compile, "the disguise does not reach Keras"
 

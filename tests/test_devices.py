@@ -64,6 +64,21 @@ def test_batches_that_do_not_divide_teach_and_validate_the_same(two):
 
 
 @spreads
+def test_gradients_are_clipped_as_those_of_the_whole_batch(two):
+    one, other = (weights(two[0] / f"clipped, {count}") for count in ("one", "two"))
+    for expected, weight in zip(one, other, strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-6)
+
+
+@spreads
+def test_a_step_too_large_on_one_device_alone_is_left_out(two):
+    one, other = two[1]["after"].values()
+    assert one == other
+    steps, scale, finite = other
+    assert (steps, scale, finite) == (2, 2**14, True)
+
+
+@spreads
 def test_a_network_of_two_devices_judges_as_its_file_does(two):
     assert two[1]["judged apart by"] < 1e-6
 

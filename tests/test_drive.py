@@ -64,6 +64,13 @@ def test_a_moment_is_waited_for(number):
     assert patiently(failing(str, 3, number), 5) == "5"
 
 
+@pytest.mark.parametrize(("said", "waits"), [(5, True), (32, True), (2, False)])
+def test_a_file_that_a_virus_scanner_holds_on_windows_is_waited_for(said, waits):
+    held = PermissionError(errno.EACCES, "held")
+    held.winerror = said
+    assert patience.passing(held) == waits
+
+
 def test_a_disk_that_stays_away_is_told_with_what_to_do():
     with pytest.raises(
         DriveError, match=r"Disconnect and delete runtime.*Received: .*Input/output"

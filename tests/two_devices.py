@@ -28,11 +28,11 @@ def main(folder):
     cells, pixels = cells_and_pixels(people=4, each=6)
     histories = {}
 
-    def fit(name, count, *, epochs, batch_size=6, normed=True):
+    def fit(name, count, *, epochs, batch_size=6, normed=True, **options):
         with anna.devices.spread(count):
             run = anna.training.fit(
                 network(normed), pixels, cells, folder=folder / name,
-                epochs=epochs, batch_size=batch_size, progress=False,
+                epochs=epochs, batch_size=batch_size, progress=False, **options,
             )  # fmt: skip
         histories[name] = run.history.to_dict("list") | {"new": run.new_epochs}
         return run.model
@@ -43,13 +43,32 @@ def main(folder):
     fit("one, two, one", 2, epochs=2)
     fit("one, two, one", 1, epochs=3)
     fit("odd, one", 1, epochs=1, batch_size=5, normed=False)
+    fit("clipped, one", 1, epochs=1, normed=False, clip=1e-3)
+    fit("clipped, two", 2, epochs=1, normed=False, clip=1e-3)
     model = fit("odd, two", "all", epochs=1, batch_size=5, normed=False)
     judged = anna.predict.probabilities(model, pixels, batch_size=7)
     kept = anna.models.load(folder / "odd, two" / "best.keras")
     expected = anna.predict.probabilities(kept, pixels, batch_size=7)
     told = {"histories": histories, "judged apart by": float(np.abs(judged - expected).max())}
+    told["after"] = {count: too_large(count, pixels) for count in (1, 2)}
     told["refused"] = refused(folder / "never", pixels, cells)
     (folder / "found.json").write_text(json.dumps(told))
+
+
+def too_large(count, pixels):
+    """Returns steps done, scale and whether all weights are numbers, after a step with infinity.
+
+    Only the second half of the second batch is too large for float16.
+    """
+    with anna.devices.spread(count):
+        model = network(False, "mixed_float16")
+        anna.recipe.Recipe().compile(model, steps=3, epochs=1)
+        weight = np.float32([1, 1, 1, 1, 1, 1, 3e4, 3e4, 1, 1, 1, 1])
+        data = pixels[:12], (np.arange(12) % 2)[:, None]
+        model.fit(*data, batch_size=4, sample_weight=weight, shuffle=False, verbose=0)
+    scale = float(keras.ops.convert_to_numpy(model.optimizer.dynamic_scale))
+    steps = int(keras.ops.convert_to_numpy(model.optimizer.inner_optimizer.iterations))
+    return steps, scale, all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
 def refused(folder, pixels, cells):
@@ -69,9 +88,10 @@ def refused(folder, pixels, cells):
     return errors
 
 
-def network(normed):
+def network(normed, policy="float32"):
     """A small network without anything random in it, with ANNa's teacher of masks if normed."""
     keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy(policy)
     image = keras.Input((SIZE, SIZE, 3), dtype="uint8")
     x, cell = Density()(FromBytes()(image))
     x = keras.layers.Conv2D(4, 3, 2, "same", activation="relu")(x)
@@ -81,7 +101,8 @@ def network(normed):
         x = CellMean()([x, MaskTeacher()([mask, cell])])
     else:
         x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(x), name="small")
+    x = keras.layers.Dense(1, activation="sigmoid", dtype="float32")(x)
+    return keras.Model(image, x, name="small")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops
 
-from anna import backend
+from anna import fusion
 
 SIDE = 8  # pixels of a block
 # Steps of brightness and of colour at quality 50, coefficient by coefficient.
@@ -36,16 +36,21 @@ class Jpeg(keras.layers.Layer):
 
     Args:
         worst: Lowest quality, 50 to 100; the highest is 100.
-        share: How many of the images are stored, one in a whole number of them. A network that has
-            never seen an untouched image takes one for something else.
+        share: How many of the images are stored, one in a whole number of them, of a batch at least
+            one. A network that has never seen an untouched image takes one for something else.
         seed: Of the random qualities.
         **kwargs: As of any layer.
+
+    Raises:
+        ValueError: If `share` is not 1 divided by a whole number.
 
     Shapes: float (n, h, w, 3) of values 0 to 255, in and out; h and w are divisible by 16.
     """
 
     def __init__(self, worst: int = 60, share: float = 0.5, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
+        if not 0 < share <= 1 or abs(round(1 / share) * share - 1) > 1e-6:
+            raise ValueError(f"share must be 1, 1/2, 1/3 or so. Received: {share}")
         self.worst, self.share, self.seed = worst, share, seed
         self.random = keras.random.SeedGenerator(seed)
 
@@ -66,7 +71,7 @@ class Jpeg(keras.layers.Layer):
         return super().get_config() | own
 
 
-@backend.fused
+@fusion.fused
 def stored(x: KerasTensor, quality: KerasTensor) -> KerasTensor:
     """Returns the images after a JPEG, float (n, h, w, 3) of values 0 to 255; black stays black.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
@@ -100,6 +101,28 @@ class Replay(keras.callbacks.Callback):
         self.model.stop_training = False
 
 
+class Draws(keras.callbacks.Callback):
+    """Begins the random draws of dropout and augmentation anew at each epoch, by seed and epoch.
+
+    Keras keeps no generator's state in a file, so a run that goes on would draw again what its
+    first epochs drew.
+
+    Args:
+        seed: Of the run.
+    """
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Gives each generator a state of its own."""
+        states = [each for each in self.model.variables if each.name == "seed_generator_state"]
+        for number, state in enumerate(states):
+            [seed] = np.random.SeedSequence([self.seed, epoch, number]).generate_state(1)
+            state.assign(np.array([seed % 2**31, 0], state.dtype))
+
+
 class Progress(keras.callbacks.Callback):
     """One bar over all epochs, with the losses of the last one.
 
@@ -185,7 +208,7 @@ def callbacks(
         progress: Whether to show a bar.
     """
     done = len(keeper.history)
-    found = [keras.callbacks.TerminateOnNaN(), keeper.average]
+    found = [Draws(keeper.settings["seed"]), keras.callbacks.TerminateOnNaN(), keeper.average]
     if not plan.fixed_length:
         found += _watchers(plan.patience, keeper.history)
     found.append(keeper)

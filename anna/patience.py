@@ -37,7 +37,8 @@ def patiently(call: Callable, *args, **kwargs):
 
     Raises:
         DriveError: If the disk stays away, after half a minute.
-        OSError: At once, if the trouble is no passing one, such as a missing file or a full disk.
+        OSError: At once, if the trouble is no passing one, such as a missing file or a full disk;
+            after some seconds, if Windows goes on refusing a file.
     """
     for wait in (*WAITS, None):
         try:
@@ -45,6 +46,8 @@ def patiently(call: Callable, *args, **kwargs):
         except OSError as error:
             if not passing(error):
                 raise
+            if getattr(error, "winerror", None) in _HELD and wait not in WAITS[:3]:
+                raise  # held for longer: refused
             if wait is None:
                 raise DriveError(
                     error.errno,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import keras
 
+from anna import backend
 from anna.optimizers import AdamW, LossScaleOptimizer
 
 SCHEDULES = ("plateau", "cosine")
@@ -60,7 +61,8 @@ class Recipe:
                 warmup_target=self.learning_rate,
                 warmup_steps=warm,
             )
-        return AdamW(
+        kind = AdamW if backend.sharers() > 1 else keras.optimizers.AdamW
+        return kind(
             rate,
             weight_decay=self.weight_decay,
             clipnorm=self.clip or None,

@@ -12,10 +12,10 @@ from keras import KerasTensor, layers, ops
 from tqdm.auto import tqdm
 
 from anna import backend, masks, unet
-from anna.augmentation import StainJitter
 from anna.keeping import Progress
 from anna.layers import FromBytes
 from anna.mask_batches import MaskBatches
+from anna.stains import StainJitter
 
 SIZE, EPOCHS = 128, 22
 FILTERS = (16, 32, 64, 128, 128)

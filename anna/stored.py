@@ -19,6 +19,7 @@ from anna.patience import passing, patiently
 from anna.workspace import FULL, named_when_full, write_whole
 
 _RECORD = "anna.json"  # the member of a .keras file that holds our record
+_NEW = ("jit_compile", "renorm", "renorm_clipping", "renorm_momentum")
 
 
 def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Path:
@@ -47,9 +48,10 @@ def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Pa
 
 
 def _portable(config):
-    """Returns a network's configuration without what its initializers leave open.
+    """Returns a network's configuration without what an earlier Keras or another backend minds.
 
-    An earlier Keras, such as Colab's, refuses a setting that it does not know, even an empty one.
+    An earlier Keras, such as Colab's, refuses a setting that it does not know: those that
+    initializers leave open, and renormalisation. Whether to compile is the machine's own affair.
     """
     if isinstance(config, list):
         return [_portable(each) for each in config]
@@ -58,7 +60,9 @@ def _portable(config):
     if config.get("module") == "keras.initializers":
         given = {name: value for name, value in config["config"].items() if value is not None}
         return config | {"config": given}
-    return {name: _portable(value) for name, value in config.items()}
+    if config.get("renorm"):  # then it matters
+        return {name: _portable(value) for name, value in config.items()}
+    return {name: _portable(value) for name, value in config.items() if name not in _NEW}
 
 
 def record(path: str | Path) -> dict:

@@ -73,7 +73,7 @@ def fit(
         folder: Where the run is kept.
         epochs: At most so many; a run that has more already keeps them. With a cosine schedule just
             so many.
-        seed: Of the order of the images.
+        seed: Of the order of the images, and of what dropout and augmentation draw.
         start: A `.keras` file of the same network whose weights a new run begins with.
         progress: Whether to show a bar.
         **recipe: Attributes of `anna.recipe.Recipe`.

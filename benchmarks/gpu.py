@@ -60,16 +60,11 @@ def main() -> None:
 
 
 def works(asked: argparse.Namespace) -> list[dict]:
-    """Returns what each row is asked; `anna-2020` knows float32 alone."""
+    """Returns what each row is asked."""
+    names = ("network", "size", "batch", "precision")
     asked_for = itertools.product(asked.network, asked.size, asked.batch, asked.precision)
-    found = []
-    for network, size, batch, precision in asked_for:
-        if network == "anna-2020":
-            precision = "float32"
-        work = {"network": network, "size": size, "batch": batch, "precision": precision}
-        work |= {"cells": asked.cells, "rounds": asked.rounds, "side": asked.side}
-        found += [work] if work not in found else []
-    return found
+    same = {"cells": asked.cells, "rounds": asked.rounds, "side": asked.side}
+    return [dict(zip(names, row, strict=True)) | same for row in asked_for]
 
 
 def row(work: dict) -> dict:
@@ -96,9 +91,8 @@ def child(do: str, work: dict, **environment: str) -> dict | float:
 
 
 def built(work: dict) -> keras.Model:
-    """Returns the network; `anna-2020` knows no precision."""
-    options = {} if work["network"] == "anna-2020" else {"precision": work["precision"]}
-    return anna.models.build(work["network"], size=work["size"], **options)
+    """Returns the network."""
+    return anna.models.build(work["network"], size=work["size"], precision=work["precision"])
 
 
 def rates(work: dict) -> dict[str, float]:

@@ -3,9 +3,10 @@ import keras
 import numpy as np
 import pytest
 
-from anna import augmentation, backend, robustness
-from anna.augmentation import Focus, Hue, Pose, Stain, StainJitter, stages
+from anna import augmentation, fusion, robustness
+from anna.augmentation import Focus, Hue, Pose, stages
 from anna.compression import Jpeg, stored
+from anna.stains import Stain, StainJitter
 
 pytestmark = pytest.mark.backend
 KINDS = (Pose, Focus, Hue, Jpeg, Stain, StainJitter)
@@ -38,7 +39,7 @@ def test_nothing_changes_but_while_training(layer):
 def test_fused_operations_do_what_they_do_one_by_one(kind, monkeypatch):
     x = cells(6)
     found = applied(kind(seed=3), x)
-    monkeypatch.setattr(backend, "fuses", lambda: False)
+    monkeypatch.setattr(fusion, "fuses", lambda: False)
     np.testing.assert_allclose(applied(kind(seed=3), x), found, atol=1.0 if kind is Jpeg else 1e-2)
 
 
@@ -121,6 +122,12 @@ def test_a_jpeg_keeps_black_and_range_and_the_best_takes_little():
     assert found.max() <= 255
     grey = np.repeat(x[..., :1], 3, axis=-1)
     np.testing.assert_allclose(applied(Jpeg(100, share=1.0), grey), grey, atol=1.5)
+
+
+@pytest.mark.parametrize("share", [0, 0.4, 0.75, 2])
+def test_a_share_of_jpegs_that_cannot_be_is_refused(share):
+    with pytest.raises(ValueError, match=rf"Received: {share}"):
+        Jpeg(share=share)
 
 
 @pytest.mark.parametrize(("count", "jpegs"), [(1, 1), (2, 1), (16, 6)])

@@ -24,13 +24,13 @@ def taught(kind, **options):
     return model, np.array(losses, float)
 
 
-@pytest.mark.parametrize("options", [{}, {"synchronized": False, "epsilon": 0.1}])
+@pytest.mark.parametrize("options", [{}, {"epsilon": 0.1}, {"scale": False}, {"axis": 1}])
 def test_batch_normalisation_learns_and_judges_as_keras_does(options):
     (ours, losses), (kept, expected) = (
         taught(kind, **options) for kind in (BatchNormalization, keras.layers.BatchNormalization)
     )
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
-    assert losses[-1] < losses[0] / 2
+    assert losses[-1] < 0.8 * losses[0]
     of_sample = 1 + 1 / np.prod(SHAPE[:3])  # n / (n - 1)
     for one, other in zip(ours.get_weights(), kept.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=2 * (of_sample - 1), atol=1e-4)

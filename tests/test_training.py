@@ -68,6 +68,21 @@ def stopped(folder, data, model, *, after, **options):
         fit(folder, data, model, **options)
 
 
+def test_a_run_that_goes_on_draws_what_it_would_have_drawn(tmp_path, data):
+    plan = {"schedule": "cosine", "epochs": 3, "seed": 5}
+
+    def _anna():
+        return models.build("anna", size=SIZE, filters=(4, 8), precision="float32")
+
+    whole = fit(tmp_path / "whole", data, _anna(), **plan)
+    stopped(tmp_path / "stopped", data, _anna(), after=1, **plan)
+    later = fit(tmp_path / "stopped", data, _anna(), **plan)
+    assert later.new_epochs == 2
+    np.testing.assert_allclose(later.history["loss"], whole.history["loss"], rtol=1e-4)
+    other = fit(tmp_path / "other", data, _anna(), **plan | {"seed": 6})
+    assert abs(other.history["loss"] / whole.history["loss"] - 1).min() > 1e-3
+
+
 def test_anna_learns_and_leaves_what_a_reader_needs(tmp_path, data):
     model = models.build("anna", size=SIZE, filters=(4, 8, 8), augment=("flip", "stain"))
     run = fit(tmp_path / "anna", data, model, epochs=12, patience=12)

@@ -44,7 +44,7 @@ def plan(*, seed: int = 0, cells: int = 640, names: Iterable[str] = ()) -> pd.Da
         raise ValueError(f"cells must be from {SMALLEST} to {FULL['train']}. Received: {cells}")
     rng = np.random.default_rng([seed, SALT])
     known = _published(names, rng) if (names := sorted(names)) else None
-    people = _names(rng, () if known is None else known["subject"].unique())
+    people = _names(rng, frozenset(() if known is None else known["subject"]))
     parts = [
         known if split == "train" and names else _part(split, count, people, rng)
         for split, count in _counts(cells).items()
@@ -79,19 +79,24 @@ def _published(paths: list[str], rng) -> pd.DataFrame:
     person = told["subject"].str.upper()
     number = told.groupby(person).cumcount()
     keys = zip(person.str.strip("H").astype(int), label, number, strict=True)
-    return told[["fold", "subject", "name"]].assign(
-        split="train", label=label, donor=person.map(donors), key=list(keys), path=paths
+    return told[["subject", "name"]].assign(
+        fold=told["fold"].astype(int),
+        split="train",
+        label=label,
+        donor=person.map(donors),
+        key=list(keys),
+        path=paths,
     )
 
 
-def _names(rng, taken: Iterable[str] = ()) -> dict[int, list[str]]:
+def _names(rng, taken: frozenset[str] = frozenset()) -> dict[int, list[str]]:
     """Subject names of each class in the order of their use: those who share images first."""
     names = {}
     for label, highest, mark in ((1, 120, ""), (0, 60, "H")):
         first = [name for name in FOLDS if name.upper().startswith("H") == (label == 0)]
         rest = [f"{mark}{k}" for k in rng.permutation(np.arange(1, highest))]
         unused = [name for name in rest if name not in first and name != "H3"]
-        names[label] = [name for name in first + unused if name not in set(taken)]
+        names[label] = [name for name in first + unused if name not in taken]
     return names
 
 

@@ -1,6 +1,6 @@
 """How fast ANNa is, each row a ratio against the plain way in the same run: `make benchmark`.
 
-    python benchmarks/speed.py --images 600 --steps 24 --rounds 3
+    python benchmarks/speed.py --images 600 --steps 24 --rounds 7
 
 Preparation: images indexed, verified and cached, against the way of the original: a sorted glob,
 `cv2.imread`, `cv2.resize`, a list, `np.array`; from files that the system holds in memory, and from
@@ -54,7 +54,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=600, help="files to prepare")
     parser.add_argument("--steps", type=int, default=24, help="batches a round of training")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--size", type=int, default=128)
     asked = parser.parse_args()
     rows = []

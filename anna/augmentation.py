@@ -8,7 +8,7 @@ of the few people it has seen. All of it acts only while training.
 import keras
 from keras import KerasTensor, ops
 
-from anna import fusion
+from anna import backend
 from anna.compression import Jpeg
 from anna.stains import Stain
 
@@ -134,7 +134,7 @@ class Focus(keras.layers.Layer):
         return super().get_config() | own
 
 
-@fusion.fused
+@backend.fused
 def _refocused(x: KerasTensor, share: KerasTensor) -> KerasTensor:
     """Returns images with `share` (n, 1, 1, 1) of the way gone to their blur; black stays black."""
     around = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -175,7 +175,7 @@ class Hue(keras.layers.Layer):
         return super().get_config() | {"turn": self.turn, "seed": self.seed}
 
 
-@fusion.fused
+@backend.fused
 def _turned(x: KerasTensor, turn: KerasTensor) -> KerasTensor:
     """Returns images whose hues are turned by `turn` (n, 1, 1) circles."""
     hue, saturation, value = ops.unstack(ops.image.rgb_to_hsv(x / 255.0), axis=-1)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops
 
-from anna import fusion
+from anna import backend
 
 SIDE = 8  # pixels of a block
 # Steps of brightness and of colour at quality 50, coefficient by coefficient.
@@ -71,7 +71,7 @@ class Jpeg(keras.layers.Layer):
         return super().get_config() | own
 
 
-@fusion.fused
+@backend.fused
 def stored(x: KerasTensor, quality: KerasTensor) -> KerasTensor:
     """Returns the images after a JPEG, float (n, h, w, 3) of values 0 to 255; black stays black.
 

@@ -3,7 +3,7 @@
 import keras
 from keras import KerasTensor, ops
 
-from anna import backend, fusion
+from anna import backend
 
 register = keras.saving.register_keras_serializable("anna")
 VIEWS = 8  # quarter turns of an image and of its mirror image
@@ -66,7 +66,7 @@ def _densities(x: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
     return -ops.log(ops.clip(x, 4.0, 255.0) / 255.0) * cell, cell
 
 
-_fused_densities = fusion.fused(_densities)
+_fused_densities = backend.fused(_densities)
 
 
 @register
@@ -103,7 +103,7 @@ def _about(density: KerasTensor, cell: KerasTensor, unit: float, own_mean: bool)
     return ops.clip((density - mean) / unit, -5.0, 5.0) * cell
 
 
-_fused_about = fusion.fused(_about)
+_fused_about = backend.fused(_about)
 
 
 @register
@@ -123,14 +123,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
     ) -> KerasTensor:
         """Returns the values with each channel's mean and variance made those it has learnt."""
         usual = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.scale and self.center
-        if not (usual and fusion.normalizes()) or self.synchronized or mask is not None:
+        if not (usual and backend.normalizes()) or self.synchronized or mask is not None:
             return super().call(inputs, training=training, mask=mask)
         learns = bool(training and self.trainable)
         kept = (self.moving_mean, self.moving_variance)
         known = tuple(ops.cast(value, "float32") for value in (self.gamma, self.beta, *kept))
         if inputs.dtype == "float16":  # TensorFlow has it whole on GPUs alone, and says so aloud
             inputs = ops.cast(inputs, "float32")
-        found, *now = fusion.normalized(inputs, known, epsilon=self.epsilon, learns=learns)
+        found, *now = backend.normalized(inputs, known, epsilon=self.epsilon, learns=learns)
         if learns:
             for variable, value in zip(kept, now, strict=True):
                 variable.assign(variable * self.momentum + value * (1.0 - self.momentum))

@@ -3,7 +3,7 @@
 import keras
 from keras import KerasTensor, ops
 
-from anna import fusion
+from anna import backend
 
 register = keras.saving.register_keras_serializable("anna")
 
@@ -57,7 +57,7 @@ class Stain(keras.layers.Layer):
         return super().get_config() | own | {"seed": self.seed}
 
 
-@fusion.fused
+@backend.fused
 def _restained(x: KerasTensor, amount: KerasTensor, light: KerasTensor) -> KerasTensor:
     return x * (1 + amount) + light
 

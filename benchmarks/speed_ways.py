@@ -32,7 +32,7 @@ def main() -> None:
     """Answers each line with a rate."""
     ours, count = ASKED["way"] == "ours", ASKED["count"]
     if not ours:
-        anna.fusion.fuses = anna.fusion.normalizes = lambda: False
+        anna.backend.fuses = anna.backend.normalizes = lambda: False
     pixels = np.random.default_rng(0).integers(0, 256, (count, *shape()), np.uint8)
     do = TASKS[ASKED["task"]](ours, pixels)
     do()  # compiles

@@ -3,7 +3,7 @@ import keras
 import numpy as np
 import pytest
 
-from anna import augmentation, fusion, robustness
+from anna import augmentation, backend, robustness
 from anna.augmentation import Focus, Hue, Pose, stages
 from anna.compression import Jpeg, stored
 from anna.stains import Stain, StainJitter
@@ -39,7 +39,7 @@ def test_nothing_changes_but_while_training(layer):
 def test_fused_operations_do_what_they_do_one_by_one(kind, monkeypatch):
     x = cells(6)
     found = applied(kind(seed=3), x)
-    monkeypatch.setattr(fusion, "fuses", lambda: False)
+    monkeypatch.setattr(backend, "fuses", lambda: False)
     np.testing.assert_allclose(applied(kind(seed=3), x), found, atol=1.0 if kind is Jpeg else 1e-2)
 
 

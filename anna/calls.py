@@ -25,6 +25,7 @@ def of(
     *,
     threshold: float = 0.5,
     known: Mapping[str, tuple[float, float]] | None = None,
+    like: likeness.Likeness | None = None,
     scale: float = 1.0,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -32,7 +33,7 @@ def of(
 
     The probability is of ALL; the call is ALL or HEM, empty where a file could not be judged; then
     `problem` says why. `unlike` is the distance of `anna.likeness` from the cells learnt from, 1
-    its limit, NaN where the model is not the trained ANNa. The warning says that a cell is drawn,
+    its limit, NaN where the model's are not known. The warning says that a cell is drawn,
     that it could not be measured, and, by this distance and by `anna.quality`, how it differs from
     the cells learnt from.
 
@@ -40,8 +41,9 @@ def of(
         model: Trained.
         paths: Files and folders, as `anna.predict.files` takes them.
         threshold: A cell is called ALL when its probability is at least this.
-        known: The ranges of the cells learnt from; if None, those of the trained ANNa, and how
-            unlike its cells each is.
+        known: The ranges of the cells learnt from; if None, those of the trained ANNa.
+        like: Where these cells lie; if neither is given, where those of the trained ANNa do, if the
+            model is that.
         scale: Pixels of C-NMC for one of the file, as in `anna.smear.find`.
         progress: Whether to show bars.
 
@@ -49,7 +51,7 @@ def of(
         ValueError: If the threshold is not in 0..1, or the scale not within `anna.smear.SCALES`.
     """
     require_fraction("threshold", threshold)
-    judge, known = likeness.judging(model, known)
+    judge, known = likeness.judging(model, known, like)
     found = predict.files(judge, paths, crop=crop_of(model, scale), progress=progress)
     found = found.reindex(columns=["path", "probability", "unlike", "problem"])
     called = np.where(found["probability"] >= threshold, *reversed(CLASSES))

@@ -54,6 +54,14 @@ def _chosen(asked: argparse.Namespace) -> tuple[Path, float, Path | None]:
     return file, 0.5 if threshold is None else threshold, card
 
 
+def _learnt(asked: argparse.Namespace) -> dict[str, object]:
+    """Returns what the network asked for has learnt from, as `anna.calls.of` takes it."""
+    if not asked.trained:
+        return {}
+    known, like = anna.trained.learnt(anna.Workspace.locate())
+    return {"known": known, "like": like}
+
+
 def _sample(asked: argparse.Namespace) -> int:
     options = {"seed": asked.seed, "cells": asked.cells, "progress": not asked.quiet}
     return _say(anna.sample.write(asked.folder, **options))
@@ -126,7 +134,7 @@ def _predict(asked: argparse.Namespace) -> int:
     paths = _images(asked)
     file, threshold, _ = _chosen(asked)
     model, progress = anna.models.load(file), not asked.quiet
-    how = {"scale": asked.scale, "progress": progress}
+    how = _learnt(asked) | {"scale": asked.scale, "progress": progress}
     calls = anna.calls.of(model, paths, threshold=threshold, **how)
     anna.tables.write(calls, asked.out)
     if asked.page:
@@ -147,7 +155,7 @@ def _field(asked: argparse.Namespace) -> int:
     model, options = anna.models.load(file), {"scale": asked.scale, "progress": not asked.quiet}
     if asked.segmenter:
         options["segmenter"] = anna.models.load(asked.segmenter)
-    cells = anna.fields.judge(model, paths, threshold=threshold, **options)
+    cells = anna.fields.judge(model, paths, threshold=threshold, **options, **_learnt(asked))
     anna.tables.write(cells, asked.out)
     shares = anna.fields.summary(cells)
     if asked.summary:

@@ -40,6 +40,7 @@ def judge(
     threshold: float = 0.5,
     segmenter: keras.Model | None = None,
     known: Mapping[str, tuple[float, float]] | None = None,
+    like: likeness.Likeness | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Returns one row a nucleated cell: `path`, `cell`, box, `area`, `probability`, `call`, ….
@@ -56,6 +57,7 @@ def judge(
         threshold: A cell is called ALL when its probability is at least this.
         segmenter: As in `anna.smear.find`.
         known: As in `anna.calls.of`.
+        like: As in `anna.calls.of`.
         progress: Whether to show a bar.
 
     Raises:
@@ -63,7 +65,8 @@ def judge(
     """
     require_fraction("threshold", threshold)
     smear.require_scale(scale)
-    options = {"scale": scale, "threshold": threshold, "segmenter": segmenter, "known": known}
+    options = {"scale": scale, "threshold": threshold, "segmenter": segmenter}
+    options |= {"known": known, "like": like}
     tables = []
     for path in tqdm(predict.listed(paths), "judging fields", unit="field", disable=not progress):
         try:
@@ -87,6 +90,7 @@ def of_image(
     threshold: float = 0.5,
     segmenter: keras.Model | None = None,
     known: Mapping[str, tuple[float, float]] | None = None,
+    like: likeness.Likeness | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Returns the rows of one field as `judge` does, without `path`, and where the cells are.
 
@@ -97,8 +101,9 @@ def of_image(
         threshold: As in `judge`.
         segmenter: As in `judge`.
         known: As in `judge`.
+        like: As in `judge`.
     """
-    judge, known = likeness.judging(model, known)
+    judge, known = likeness.judging(model, known, like)
     labels = smear.find(image, scale=scale, segmenter=segmenter)
     crops = cutouts(image, labels, scale=scale, side=crop_of(model))
     boxes = [cv2.boundingRect((labels == k + 1).astype(np.uint8)) for k in range(len(crops))]

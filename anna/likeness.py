@@ -1,8 +1,9 @@
 """How unlike the cells that were learnt from a picture is, by what the network reads of it.
 
-The Mahalanobis distance of what a block of the probe's backbone says, averaged over the cell, from
-what it said of the cells learnt from. The plain measures of `anna.quality` tell in words what is
-unusual; this finds what no measure was made for, such as a disc of noise in the colours of a cell.
+The Mahalanobis distance of what the network says early on, averaged over the cell, from what it
+said of the cells learnt from: a probe in a block of its backbone, a U-Net in its encoder. The plain
+measures of `anna.quality` tell in words what is unusual; this finds what no measure was made for,
+such as a disc of noise in the colours of a cell.
 Source: Lee et al. 2018, A simple unified framework for detecting out-of-distribution samples and
 adversarial attacks, doi 10.48550/arXiv.1807.03888.
 """
@@ -16,21 +17,27 @@ from functools import lru_cache
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import KerasTensor, layers, ops
 from sklearn.decomposition import PCA
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tqdm.auto import tqdm
 
-from anna import models
+from anna import ensemble, models, predict
 from anna.layers import CellMean, MeanOfViews
 from anna.probe import TAPS, Tap
 
 TAP = Tap(scale=1, sight="raw", block="block10")
 AXES = 64  # directions that count
+PER_AXIS = 4  # cells to each of them at least
+FLAT = 1e-6  # share of the greatest variance below which a direction says nothing
+AT_ONCE = 512  # cells in memory
+PARTS = 5  # of people, each measured by the others
 WITHIN = 0.99  # share of unseen people's cells that lie within the limit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Likeness:
     """Where the cells learnt from lie.
 
@@ -68,7 +75,7 @@ def fit(found: np.ndarray, parts: np.ndarray) -> tuple[Likeness, np.ndarray]:
     """Returns the likeness, and how unlike each cell is by one that has not seen its part, (n,).
 
     Args:
-        found: What was read at `TAP`, (n, c).
+        found: What was read, (n, c).
         parts: (n,); no person is in two. The limit is where `WITHIN` of the cells lie within, each
             part measured by the others.
     """
@@ -82,10 +89,40 @@ def fit(found: np.ndarray, parts: np.ndarray) -> tuple[Likeness, np.ndarray]:
 
 
 def _fit(found: np.ndarray) -> Likeness:
-    known = make_pipeline(StandardScaler(), PCA(AXES, whiten=True, svd_solver="full")).fit(found)
-    scale, turn = known[0], known[1]
-    axes = (turn.components_ / np.sqrt(turn.explained_variance_)[:, None]).T
+    count = max(1, min(AXES, found.shape[1], len(found) // PER_AXIS))
+    scale, turn = make_pipeline(StandardScaler(), PCA(count, svd_solver="full")).fit(found)
+    varies = turn.explained_variance_ > FLAT * turn.explained_variance_[0]
+    axes = (turn.components_[varies] / np.sqrt(turn.explained_variance_[varies, None])).T
     return Likeness(scale.mean_, axes / scale.scale_[:, None], 1.0)
+
+
+def fit_network(
+    model: keras.Model,
+    pixels: np.ndarray,
+    rows: np.ndarray,
+    *,
+    people: np.ndarray,
+    progress: bool = False,
+) -> Likeness | None:
+    """Returns the likeness of cells by what a network reads; None where it `reads` nothing.
+
+    Args:
+        model: That has learnt from the cells.
+        pixels: uint8 (n, size, size, 3) RGB.
+        rows: Which of them it has learnt from, (m,).
+        people: Whose these are, (m,) names of at least two.
+        progress: Whether to show a bar.
+    """
+    if not reads(model):
+        return None
+    reader = keras.Model(model.input, _said_and_read(model)[1])
+    bar = tqdm(np.array_split(rows, len(rows) // AT_ONCE + 1), "comparing", disable=not progress)
+    found = np.concatenate([predict.said(reader, pixels[part]) for part in bar])
+    parts = np.empty(len(rows), int)
+    folds = GroupKFold(min(PARTS, len(np.unique(people))))
+    for number, (_, rows) in enumerate(folds.split(found, groups=people)):
+        parts[rows] = number
+    return fit(found, parts)[0]
 
 
 def columns() -> slice:
@@ -95,33 +132,82 @@ def columns() -> slice:
     return slice(start, start + TAP.channels)
 
 
+@lru_cache(maxsize=4)
 def beside(model: keras.Model, known: Likeness) -> keras.Model:
     """Returns a network whose second column, beside the probability, is how unlike an image is.
 
-    uint8 RGB (n, size, size, 3) in, float32 (n, 2) out. It shares the layers of the model.
+    uint8 RGB (n, size, size, 3) in, float32 (n, 2) out. It shares the layers of the model, and is
+    kept: it would be traced anew, for a second or two.
 
     Args:
-        model: One probe, as `anna.ensemble.join` returns it.
+        model: `anna`, a U-Net with an encoder of its own; or one probe, as `anna.ensemble.join`
+            returns it.
         known: The cells that it has learnt from.
 
     Raises:
-        ValueError: If the model is none of one probe.
+        ValueError: If the model reads nothing that can be compared.
     """
     if not reads(model):
-        raise ValueError(f"Likeness is read in one probe of anna.ensemble. Received: {model.name}")
-    member = model.get_layer("member0")
-    _, cell = member.get_layer("density").output
-    mask = layers.AveragePooling2D(TAP.share)(cell)
-    read = CellMean(dtype="float32")([member.get_layer(TAP.layer).input, mask])
-    views = model.get_layer("views")
-    logit, read = keras.Model(member.input, [member.output, read])(views.output)
-    for name in ("mean_of_views", "calibration", "probability"):
-        logit = model.get_layer(name)(logit)
-    read = MeanOfViews(views.views, dtype="float32", name="mean_read")(read)
+        raise ValueError(
+            f"Likeness is read in one probe of anna.ensemble, or a U-Net. Received: {model.name}"
+        )
+    said, read = _said_and_read(model)
     along = layers.Dense(known.axes.shape[1], dtype="float32", name="along")
     far = ops.sqrt(ops.mean(ops.square(along(read)), axis=-1, keepdims=True)) / known.limit
     along.set_weights([known.axes, -known.centre @ known.axes])
-    return keras.Model(model.input, layers.Concatenate(dtype="float32")([logit, far]))
+    return keras.Model(model.input, layers.Concatenate(dtype="float32")([said, far]))
+
+
+def _said_and_read(model: keras.Model) -> tuple[KerasTensor, KerasTensor]:
+    """Returns the probability, (n, 1), and what is read, (n, c), its mean over the views."""
+    network = _network(model)
+    read = _read(network)
+    if network is model:
+        return model.output, read
+    views = model.get_layer("views")
+    said, read = keras.Model(network.input, [network.output, read])(views.output)
+    for name in ("mean_of_views", "calibration", "probability"):
+        said = model.get_layer(name)(said)
+    return said, MeanOfViews(views.views, dtype="float32", name="mean_read")(read)
+
+
+def reads(model: keras.Model) -> bool:
+    """Returns whether `beside` can be asked of a model."""
+    return bool(_maps(_network(model)))
+
+
+def _network(model: keras.Model) -> keras.Model:
+    """Returns the one network that `anna.ensemble.join` has joined in a model, else the model."""
+    members = ensemble.members(model)
+    return members[0] if len(members) == 1 else model
+
+
+def _is_probe(network: keras.Model) -> bool:
+    return TAP.layer in {layer.name for layer in network.layers}
+
+
+def _maps(network: keras.Model) -> list[KerasTensor]:
+    """Returns what is compared of an image, maps (n, h, w, c); nothing of networks of other kinds.
+
+    Of a U-Net what its encoder says, which tells what is no cell better than its decoder.
+    """
+    if _is_probe(network):
+        return [network.get_layer(TAP.layer).input]
+    known = {layer.name: layer for layer in network.layers}
+    if "density" not in known or not isinstance(known.get("stem"), layers.ReLU):
+        return []
+    early = [known[name] for name in known if name.startswith(("stem", "encoder"))]
+    return [layer.output for layer in early if isinstance(layer, layers.ReLU)]
+
+
+def _read(network: keras.Model) -> KerasTensor:
+    """Returns the means of `_maps` over the cell, float32 (n, c)."""
+    _, cell = network.get_layer("density").output
+    means = []
+    for each in _maps(network):
+        mask = layers.AveragePooling2D(cell.shape[1] // each.shape[1])(cell)
+        means.append(CellMean(dtype="float32")([each, mask]))
+    return layers.Concatenate(dtype="float32")(means) if means[1:] else means[0]
 
 
 def warnings(unlike: np.ndarray) -> list[str]:
@@ -131,42 +217,44 @@ def warnings(unlike: np.ndarray) -> list[str]:
 
 
 def judging(
-    model: keras.Model, known: Mapping[str, tuple[float, float]] | None
+    model: keras.Model,
+    known: Mapping[str, tuple[float, float]] | None,
+    like: Likeness | None = None,
 ) -> tuple[keras.Model, Mapping[str, tuple[float, float]]]:
     """Returns what judges cells, and the ranges of the cells learnt from, for `anna.quality`.
 
-    With ranges given, both as they are; with None those of the trained ANNa, and `pretrained`.
+    Args:
+        model: Trained.
+        known: The ranges of the cells that it has learnt from; if None, those of the trained ANNa.
+        like: Where these cells lie; if neither is given, those of the trained ANNa, if the model
+            reads cells as that one does.
     """
-    if known is not None:
-        return model, known
-    return pretrained(model), models.record(models.PRETRAINED)["ranges"]
+    if like is not None:
+        model = beside(model, like)
+    elif known is None:
+        model = pretrained(model)
+    return model, models.record(models.PRETRAINED)["ranges"] if known is None else known
 
 
-@lru_cache(maxsize=4)
 def pretrained(model: keras.Model) -> keras.Model:
     """Returns the model, with `beside` it how unlike the cells are that taught the trained ANNa.
 
-    A model that does not read cells as that one does is returned as it is. What is returned is
-    kept: it would be traced anew, for a second or two.
+    A model that does not read cells as that one does is returned as it is.
     """
-    known = Likeness.from_kept(models.record(models.PRETRAINED)["likeness"])
-    if not reads(model) or digest(model) != known.network:
+    network, known = _network(model), _of_pretrained()
+    if network is model or not _is_probe(network) or digest(model) != known.network:
         return model
     return beside(model, known)
+
+
+@lru_cache(maxsize=1)
+def _of_pretrained() -> Likeness:
+    return Likeness.from_kept(models.record(models.PRETRAINED)["likeness"])
 
 
 def digest(model: keras.Model) -> str:
     """Returns a hash of how a model of one probe reads cells: size, crop and backbone."""
     found = hashlib.blake2b(f"{model.input_shape[1]} {models.crop_of(model)}".encode())
-    for weights in model.get_layer("member0").get_layer("backbone").get_weights():
+    for weights in _network(model).get_layer("backbone").get_weights():
         found.update(np.ascontiguousarray(weights, np.float32))
     return found.hexdigest()[:16]
-
-
-def reads(model: keras.Model) -> bool:
-    """Returns whether `beside` can be asked of a model."""
-    names = [layer.name for layer in model.layers]
-    members = [name for name in names if name.startswith("member")]
-    if members != ["member0"] or "views" not in names:
-        return False
-    return TAP.layer in {layer.name for layer in model.get_layer("member0").layers}

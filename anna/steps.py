@@ -205,6 +205,8 @@ def report_on(
 ) -> dict:
     """Returns the results, written to `results.json`, and as `model_card.md`.
 
+    Beside each network it is written which cells it has learnt from, for `anna.trained.learnt`.
+
     Args:
         ws: Of the run.
         tested: Predictions of test people by the network's name.
@@ -212,6 +214,9 @@ def report_on(
         data: What was prepared.
     """
     trained = _with_keras("trained")
+    for name in tested:
+        if trained.best(ws, name).is_file():
+            trained.learn(ws, name, data)
     made = {name: ws.models / name / "settings.json" for name in tested}
     runs = {
         name: report.read_json(path) | {"digest": trained.digest(ws, name)}

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 
-from anna import models, report, runs, workspace
+from anna import facts, likeness, models, quality, report, runs, workspace
 from anna.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -63,6 +64,60 @@ def threshold(ws: Workspace, name: str = "anna") -> float:
             f"earlier training. Received: {ws.output / 'results.json'}"
         )
     return found
+
+
+def learn(ws: Workspace, name: str, data: Prepared, *, progress: bool = False) -> None:
+    """Writes down which cells a trained network has learnt from, for `learnt`.
+
+    Args:
+        ws: As of `load`.
+        name: As of `load`.
+        data: What it was trained on.
+        progress: Whether to show a bar.
+
+    Raises:
+        As of `load`.
+    """
+    if _known(ws, name):
+        return
+    taught = data.cells["role"].isin(["train", "valid"]).to_numpy()
+    seen = facts.of(data.cells[taught], progress=progress)
+    rows = np.flatnonzero(taught)[seen["problem"].isna().to_numpy()]
+    people = data.cells["group"].to_numpy()[rows]
+    model = load(ws, name, data)
+    like = likeness.fit_network(model, data.pixels, rows, people=people, progress=progress)
+    found = {
+        "digest": digest(ws, name),
+        "ranges": quality.ranges(seen),
+        "likeness": like and like.kept(),
+    }
+    report.write_json(_learnt(ws, name), found)
+
+
+def learnt(
+    ws: Workspace, name: str = "anna"
+) -> tuple[dict[str, tuple[float, float]] | None, likeness.Likeness | None]:
+    """Returns the ranges of the cells that a network has learnt from, and where they lie.
+
+    As `known` and `like` of `anna.calls.of` want them; None where it is not known.
+    """
+    known = _known(ws, name)
+    like = known.get("likeness")
+    return known.get("ranges"), likeness.Likeness.from_kept(like) if like else None
+
+
+def _known(ws: Workspace, name: str) -> dict:
+    """Returns what `learn` has written of the network that is there; nothing else."""
+    path = _learnt(ws, name)
+    try:
+        found = report.read_json(path) if path.is_file() else {}
+    except ValueError:  # damaged: it is found anew when the network is tested
+        return {}
+    return found if found.get("digest") == digest(ws, name) else {}
+
+
+def _learnt(ws: Workspace, name: str) -> Path:
+    return ws.models / name / "learnt.json"
 
 
 def card(ws: Workspace, name: str = "anna") -> Path | None:

@@ -65,6 +65,16 @@ def test_the_whole_way(folder, capsys):
     predicted = anna.tables.read(output / "csv" / "predictions anna.csv").set_index("name")
     expected = predicted.loc[cells["name"].head(5), "probability"]
     assert calls["probability"].tolist() == pytest.approx(expected.tolist(), abs=1e-3)
+    assert (calls["unlike"] > 0).all()  # measured by the cells that this network has learnt from
+    assert not calls["warning"].str.contains("colour|large|small").all()
+
+    ws = anna.Workspace.locate()
+    learnt = ws.models / "anna" / "learnt.json"
+    assert anna.trained.learnt(ws)[0] == json.loads(learnt.read_text())["ranges"]
+    learnt.write_text(learnt.read_text()[:100])
+    assert anna.trained.learnt(ws) == (None, None)
+    anna.trained.learn(ws, "anna", anna.steps.prepared(ws, progress=False))
+    assert None not in anna.trained.learnt(ws)
 
     assert main(["report"]) == 0
     assert (output / "report.html").stat().st_size > 10_000
@@ -74,6 +84,7 @@ def test_the_whole_way(folder, capsys):
     assert (folder / "both.html").is_file()
 
     assert main(["train", "--epochs", "1", "--seed", "1", "--quiet"]) == 0
+    assert anna.trained.learnt(ws) == (None, None)  # of an earlier training
     with pytest.raises(SystemExit):
         main(["predict", str(source), "--trained", "--quiet"])
     assert "of an earlier training" in capsys.readouterr().err

@@ -75,9 +75,31 @@ def sample_pixels(sample_root):
 
 def test_networks_that_do_not_read_there_are_refused(cloud):
     known, _ = likeness.fit(*cloud)
-    model = anna.models.build("anna", 32, filters=(4, 4))
-    with pytest.raises(ValueError, match=r"one probe of anna\.ensemble"):
-        likeness.beside(model, known)
+    two = [anna.models.build("anna", 32, filters=(4, 4)) for _ in range(2)]
+    for model in (anna.models.build("anna-2020", 32), ensemble.join(two)):
+        with pytest.raises(ValueError, match=r"one probe of anna\.ensemble, or a U-Net"):
+            likeness.beside(model, known)
+        assert likeness.pretrained(model) is model
+        assert likeness.fit_network(model, **few_cells()) is None
+
+
+def few_cells():
+    """Images, which of them were learnt from, and whose they are."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+    return {"pixels": pixels, "rows": np.arange(8, 40), "people": np.repeat(["a", "b"], 16)}
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_network_of_ones_own_says_it_too(joined):
+    network = anna.models.build("anna", 32, filters=(8, 16), augment=False)
+    model = ensemble.join([network]) if joined else network
+    cells = few_cells()
+    known = likeness.fit_network(model, **cells)
+    both = likeness.beside(model, known)
+    assert both is likeness.beside(model, known)  # traced once
+    said, alone = anna.predict.said(both, cells["pixels"]), anna.predict.probabilities
+    np.testing.assert_allclose(said[:, 0], alone(model, cells["pixels"]), atol=1e-5)
+    assert (said[8:, 1] < 1.5).mean() > 0.9
     assert likeness.pretrained(model) is model
 
 

@@ -152,10 +152,14 @@ def beside(model: keras.Model, known: Likeness) -> keras.Model:
             f"Likeness is read in one probe of anna.ensemble, or a U-Net. Received: {model.name}"
         )
     said, read = _said_and_read(model)
+    place = keras.Input(known.centre.shape, name="place")
     along = layers.Dense(known.axes.shape[1], dtype="float32", name="along")
-    far = ops.sqrt(ops.mean(ops.square(along(read)), axis=-1, keepdims=True)) / known.limit
+    far = ops.sqrt(ops.mean(ops.square(along(place)), axis=-1, keepdims=True)) / known.limit
     along.set_weights([known.axes, -known.centre @ known.axes])
-    return keras.Model(model.input, layers.Concatenate(dtype="float32")([said, far]))
+    # By itself: names of its operations may be those of operations in a model that was loaded.
+    unlike = keras.Model(place, far, name="unlike")
+    both = layers.Concatenate(dtype="float32", name="said_and_unlike")([said, unlike(read)])
+    return keras.Model(model.input, both)
 
 
 def _said_and_read(model: keras.Model) -> tuple[KerasTensor, KerasTensor]:
@@ -205,9 +209,10 @@ def _read(network: keras.Model) -> KerasTensor:
     _, cell = network.get_layer("density").output
     means = []
     for each in _maps(network):
-        mask = layers.AveragePooling2D(cell.shape[1] // each.shape[1])(cell)
-        means.append(CellMean(dtype="float32")([each, mask]))
-    return layers.Concatenate(dtype="float32")(means) if means[1:] else means[0]
+        name, share = f"read{len(means)}", cell.shape[1] // each.shape[1]
+        mask = layers.AveragePooling2D(share, name=f"{name}_mask")(cell)
+        means.append(CellMean(dtype="float32", name=name)([each, mask]))
+    return layers.Concatenate(dtype="float32", name="read")(means) if means[1:] else means[0]
 
 
 def warnings(unlike: np.ndarray) -> list[str]:

@@ -1,6 +1,7 @@
 """How unlike the cells learnt from a picture is."""
 
 import cv2
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -90,8 +91,10 @@ def few_cells():
 
 
 @pytest.mark.parametrize("joined", [False, True])
-def test_a_network_of_ones_own_says_it_too(joined):
-    network = anna.models.build("anna", 32, filters=(8, 16), augment=False)
+def test_a_network_of_ones_own_says_it_too(joined, tmp_path):
+    path = anna.models.save(anna.models.build("anna", 32, filters=(8, 16)), tmp_path / "own.keras")
+    keras.utils.clear_session()  # as one who comes back: names of layers begin anew
+    network = anna.models.load(path)
     model = ensemble.join([network]) if joined else network
     cells = few_cells()
     known = likeness.fit_network(model, **cells)

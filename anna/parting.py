@@ -14,7 +14,7 @@ SHRINK = 4  # pixels of C-NMC for one of the picture that cells are looked for i
 NARROW = 0.8  # of the depth on both sides; what is narrower parts two nuclei
 # Pixels of C-NMC, whose cells are 120 to 330 wide.
 SMALLEST = 70  # diameter of the least nucleus
-LOBE = 125  # of the largest piece that may be a mere lobe of the nucleus beside it
+LOBE = 100  # width of a nucleus, at its widest; a narrower one may be a mere lobe of another
 LARGEST = 330  # of the circle around all lobes of a nucleus
 GAP = 80  # between two lobes, at most
 REACH = 80  # that cytoplasm reaches beyond its nucleus, at most
@@ -36,10 +36,11 @@ def parted(
     """
     nucleus, cell = (mask == 2).astype(np.uint8), filled(mask > 0)
     depth = _depth(nucleus)
-    pieces = _flooded(depth, cv2.connectedComponents(_peaks(depth).astype(np.uint8))[1])
+    pieces = _flooded(depth, _peaks(depth))
     beside = cv2.dilate(np.uint8(np.zeros_like(cell) if dark is None else dark), disc(1)) > 0
     cut = np.setdiff1d(pieces[beside], 0)
-    pieces = _joined(pieces, cell if stained is None else (cell > 0) | stained, cut)
+    stained = cell > 0 if stained is None else (cell > 0) | stained
+    pieces = _joined(pieces, depth, stained, cut)
     areas = np.bincount(pieces.ravel())
     small = areas < np.pi / 4 * (SMALLEST / SHRINK) ** 2
     small[cut] = False
@@ -53,33 +54,46 @@ def _depth(part: np.ndarray) -> np.ndarray:
     return padded[1:-1, 1:-1]
 
 
-def _joined(pieces: np.ndarray, stained: np.ndarray, cut: np.ndarray) -> np.ndarray:
-    """Returns the pieces, those that are lobes of one nucleus under one number; `cut` are not."""
-    for number in np.argsort(np.bincount(pieces.ravel())):  # the smallest first
-        if number in cut:
-            continue
-        while number and (here := pieces == number).any():
-            near = cv2.dilate(here.astype(np.uint8), disc(GAP / SHRINK)) > 0
-            beside = np.setdiff1d(pieces[near & (pieces > 0) & ~here], cut)
-            fitting = [other for other in beside if _of_one(here, pieces == other, stained)]
-            if not fitting:
-                break
-            pieces[here], number = fitting[0], fitting[0]
-    return pieces
+def _joined(
+    pieces: np.ndarray, depth: np.ndarray, stained: np.ndarray, cut: np.ndarray
+) -> np.ndarray:
+    """Returns the pieces, those that are lobes of one nucleus under one number; `cut` are not.
+
+    The nearest are joined first, so that a lobe is not lost to the cell beside its own, and a speck
+    does not make a nucleus too large for the lobe that it touches.
+    """
+    number = np.arange(pieces.max() + 1)
+    for pair in _neighbours(pieces, cut):
+        one, other = number[pair]
+        if one != other:
+            parts = (number[pieces] == each for each in (one, other))
+            if _of_one(*parts, depth, stained):
+                number[number == other] = one
+    return number[pieces]
 
 
-def _of_one(one: np.ndarray, other: np.ndarray, stained: np.ndarray) -> bool:
+def _neighbours(pieces: np.ndarray, cut: np.ndarray) -> list[list[int]]:
+    """Returns the pairs of pieces at most `GAP` apart, without `cut`, the nearest first."""
+    found = []
+    for one in np.setdiff1d(pieces, [0, *cut]):
+        outside = np.uint8(pieces != one)
+        away = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        for other in np.setdiff1d(pieces[(away <= GAP / SHRINK) & (pieces > one)], cut):
+            found.append((away[pieces == other].min(), one, other))
+    return [pair for _, *pair in sorted(found)]
+
+
+def _of_one(one: np.ndarray, other: np.ndarray, depth: np.ndarray, stained: np.ndarray) -> bool:
     """Returns whether two pieces are lobes of one nucleus.
 
-    Together they are no larger than a cell, and the smaller is too small for a nucleus of its own
+    Together they are no larger than a cell, and one of them is too narrow for a nucleus of its own
     or nearly all between them is stained.
     """
     both = one | other
     points = cv2.findNonZero(both.astype(np.uint8))
     if 2 * cv2.minEnclosingCircle(points)[1] * SHRINK > LARGEST:
         return False
-    lobe = np.pi / 4 * (LOBE / SHRINK) ** 2
-    if min(one.sum(), other.sum()) < lobe:
+    if 2 * min(depth[one].max(), depth[other].max()) * SHRINK < LOBE:
         return True
     hull = cv2.fillConvexPoly(np.zeros(both.shape, np.uint8), cv2.convexHull(points), 1)
     between = (hull > 0) & ~both
@@ -97,17 +111,20 @@ def _grown(nuclei: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 
 def _peaks(depth: np.ndarray) -> np.ndarray:
-    """Returns where the depth has a peak that no way leads away from but through a narrow place.
+    """Returns the peaks of the depth that no way leads away from but through a narrow place.
 
-    The depth times `NARROW` is raised wherever a higher peak can be reached without going below
-    it (greyscale reconstruction); where it stays as it was, there is such a peak.
+    Each has a number of its own, int32 (h, w), 0 elsewhere; two as high as each other and without a
+    narrow place between them are one. The depth times `NARROW` is raised wherever a higher peak can
+    be reached without going below it (greyscale reconstruction); where it stays as it was, there is
+    such a peak.
     """
     low = np.float32(NARROW) * depth
     raised, around = low, np.ones((3, 3), np.uint8)
     while True:
         grown = np.minimum(cv2.dilate(raised, around), depth)
         if np.array_equal(grown, raised):
-            return (low >= raised) & (depth > 0)
+            number = cv2.connectedComponents(np.uint8(depth > raised))[1]
+            return np.where(low >= raised, number, 0)
         raised = grown
 
 

@@ -143,6 +143,30 @@ def test_touching_nuclei_are_parted_and_lobes_joined():
     assert not parting.parted(2 * speck).any()
 
 
+@pytest.mark.parametrize("radius", [22, 23, 24, 25])
+def test_a_slight_waist_parts_no_nucleus_not_even_one_of_equal_halves(radius):
+    labels = parting.parted(2 * discs((50, 50, 24), (76, 50, radius)))
+    assert len(np.unique(labels)) == 2
+
+
+def test_a_lobe_is_of_the_nucleus_it_is_nearest_to():
+    labels = parting.parted(2 * discs((35, 40, 15), (68, 50, 9), (94, 54, 15)))
+    assert labels[40, 35] != labels[50, 68] == labels[54, 94] != 0
+
+
+def test_a_speck_keeps_no_lobes_apart():
+    speck, lobe, nucleus = (17, 50, 4), (40, 50, 11), (80, 50, 27)
+    labels = parting.parted(2 * discs(speck, lobe, nucleus))
+    assert labels[50, 40] == labels[50, 80] != 0
+
+
+def test_narrow_nuclei_are_lobes_however_long():
+    bands, thickness = np.zeros((100, 160), np.uint8), 21
+    for x in (60, 92):
+        cv2.line(bands, (x, 35), (x, 65), 1, thickness)
+    assert len(np.unique(parting.parted(2 * bands))) == 2
+
+
 def test_cytoplasm_goes_to_the_nearer_nucleus():
     nuclei, cell = discs((40, 50, 18), (120, 50, 18)), np.ones((100, 160), np.uint8)
     labels = parting.parted(np.where(nuclei, 2, cell).astype(np.uint8))

@@ -12,11 +12,12 @@ import pandas as pd
 
 from anna import backend, splits, tables
 from anna.patience import patiently
-from anna.stored import record
+from anna.stored import portable, record
 from anna.workspace import sweep, write_whole
 
 log = logging.getLogger(__name__)
 _NOT_ON = "The run cannot go on; move its folder away to begin anew"
+_OWN = ("name", "dtype")  # of a layer: numbered anew in each process, and as the machine likes it
 
 
 def require_ended(folder: Path) -> dict:
@@ -76,13 +77,10 @@ def check(folder: str | Path, cells: pd.DataFrame, pixels: np.ndarray) -> None:
 def identity(model: keras.Model, cells: pd.DataFrame, pixels: np.ndarray) -> dict:
     """Returns what makes two runs the same run: the network and the data, as hashes and facts.
 
-    Names are numbered anew in each process, and the dtype follows the machine: neither counts.
+    It is the same under every Keras: of the settings of a layer those do not count that only some
+    versions tell. They are what `anna.stored.portable` drops, and what is left open.
     """
-    own = ("name", "dtype")
-    layers = [
-        [type(layer).__name__, {k: v for k, v in layer.get_config().items() if k not in own}]
-        for layer in model.layers
-    ]
+    layers = [[type(layer).__name__, _settings(layer)] for layer in model.layers]
     return {
         "network": model.name,
         "size": model.input_shape[1],
@@ -91,6 +89,20 @@ def identity(model: keras.Model, cells: pd.DataFrame, pixels: np.ndarray) -> dic
         "cells": taught(cells, pixels),
         "drawn": bool(cells["drawn"].any()),
     } | ({"encoder": model.encoder} if getattr(model, "encoder", None) else {})
+
+
+def _settings(layer: keras.Layer) -> dict:
+    told = _given(portable(layer.get_config()))
+    return {name: value for name, value in told.items() if name not in _OWN}
+
+
+def _given(config: object) -> object:
+    """Returns a configuration without what is left open in it, at any depth."""
+    if isinstance(config, list):
+        return [_given(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    return {name: _given(value) for name, value in config.items() if value is not None}
 
 
 def taught(cells: pd.DataFrame, pixels: np.ndarray) -> str:

@@ -40,29 +40,32 @@ def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Pa
             for member in archive.infolist():
                 content = archive.read(member)
                 if member.filename == "config.json":
-                    content = json.dumps(_portable(json.loads(content)))
+                    content = json.dumps(portable(json.loads(content)))
                 ours.writestr(member, content)
             ours.writestr(_RECORD, json.dumps(record or {}, indent=1))
 
     return write_whole(Path(path), _write)
 
 
-def _portable(config):
+def portable(config: object) -> object:
     """Returns a network's configuration without what an earlier Keras or another backend minds.
 
     An earlier Keras, such as Colab's, refuses a setting that it does not know: those that
     initializers leave open, and renormalisation. Whether to compile is the machine's own affair.
+
+    Args:
+        config: As Keras tells it, of a network or of a part of one: dicts, lists and plain values.
     """
     if isinstance(config, list):
-        return [_portable(each) for each in config]
+        return [portable(each) for each in config]
     if not isinstance(config, dict):
         return config
     if config.get("module") == "keras.initializers":
         given = {name: value for name, value in config["config"].items() if value is not None}
         return config | {"config": given}
     if config.get("renorm"):  # then it matters
-        return {name: _portable(value) for name, value in config.items()}
-    return {name: _portable(value) for name, value in config.items() if name not in _NEW}
+        return {name: portable(value) for name, value in config.items()}
+    return {name: portable(value) for name, value in config.items() if name not in _NEW}
 
 
 def record(path: str | Path) -> dict:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anna import encoders, models, recipe, runs, splits, stored, training
+from anna import encoders, layers, models, recipe, runs, splits, stored, training
 from anna.batches import Batches, chances, class_weights
 from anna.keeping import Keeper
 
@@ -117,6 +117,35 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path, data):
     np.testing.assert_allclose(
         parts.model.get_weights()[0], whole.model.get_weights()[0], rtol=1e-3, atol=1e-5
     )
+
+
+def every_kind():
+    """A network with each kind of layer whose settings a version of Keras tells in its own way."""
+    image = keras.Input((SIZE, SIZE, 3), dtype="uint8")
+    x = layers.FromBytes(crop=300)(image)
+    x = keras.layers.Conv2D(4, 3, 2, activation="relu")(x)
+    x = keras.layers.DepthwiseConv2D(3)(layers.BatchNormalization(momentum=0.9)(x))
+    x = keras.layers.Conv2DTranspose(2, 4, 2)(keras.layers.BatchNormalization()(x))
+    x = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, x, name="each")
+
+
+def test_a_network_is_the_same_under_every_keras(data):
+    found = runs.identity(every_kind(), *data)
+    assert found["layers"] == "e05db38f38333026"  # as Keras 3.13 and 3.15 give it, on each backend
+
+
+def test_what_only_a_later_keras_tells_makes_no_other_network(data, monkeypatch):
+    def _anna(**options):
+        return models.build("anna", size=SIZE, filters=(4, 8), **options)
+
+    now, kind = runs.identity(_anna(), *data), keras.layers.BatchNormalization
+    told, later = kind.get_config, {"renorm": False, "renorm_momentum": 0.5, "something_new": None}
+    monkeypatch.setattr(kind, "get_config", lambda layer: told(layer) | later)
+    assert runs.identity(_anna(), *data) == now
+    assert runs.identity(_anna(centred=False), *data) != now
+    monkeypatch.setitem(later, "renorm", True)
+    assert runs.identity(_anna(), *data) != now
 
 
 def test_a_finished_run_is_not_done_again(tmp_path, data):

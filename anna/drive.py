@@ -56,7 +56,9 @@ def _chunk(source: Path, start: int) -> bytes:
 def bring_folder(source: Path, target: Path, names: list[str]) -> Path:
     """Returns `target`, a local copy of these files of a folder; what is there is not copied again.
 
-    But a table is, when it was changed on Drive: labels get corrected.
+    But it is where it was changed on Drive: labels get corrected, images replaced. Size and time of
+    change tell. Of what is already here Drive is asked for them, by several threads and without
+    reading a file; of what is not, nothing is asked.
 
     Args:
         source: The folder on Drive.
@@ -64,12 +66,13 @@ def bring_folder(source: Path, target: Path, names: list[str]) -> Path:
         names: Of the files, relative to the folder.
     """
     here = target if target.is_dir() else target.with_name(target.name + ".part")
-    needed = [name for name in names if not _is_as_on_drive(here / name, source / name)]
-    for folder in {(here / name).parent for name in needed}:
-        folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_THREADS) as pool:
-        done = pool.map(partial(_bring, source, here), needed)
         try:
+            whole = list(pool.map(partial(_is_as_on_drive, source, here), names))
+            needed = [name for name, same in zip(names, whole, strict=True) if not same]
+            for folder in {(here / name).parent for name in needed}:
+                folder.mkdir(parents=True, exist_ok=True)
+            done = pool.map(partial(_bring, source, here), needed)
             title, quiet = f"copying {source.name}", not needed
             for _ in tqdm(done, title, len(needed), unit="img", disable=quiet):
                 pass
@@ -78,11 +81,11 @@ def bring_folder(source: Path, target: Path, names: list[str]) -> Path:
     return here.replace(target)
 
 
-def _is_as_on_drive(copy: Path, source: Path) -> bool:
-    """Returns whether a file need not be copied; images are not looked at again."""
-    if not copy.is_file() or copy.suffix != ".csv":
-        return copy.is_file()
-    ours, theirs = copy.stat(), patiently(os.stat, source)
+def _is_as_on_drive(source: Path, target: Path, name: str) -> bool:
+    """Returns whether a file need not be copied."""
+    if not (target / name).is_file():
+        return False
+    ours, theirs = (target / name).stat(), patiently(os.stat, source / name)
     return (ours.st_size, ours.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns)
 
 

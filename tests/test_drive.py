@@ -13,7 +13,7 @@ from pathlib import Path
 
 import keras
 import pytest
-from copies import make, place, uid
+from copies import make, picture, place, save, uid
 
 from anna import archive, cnmc, colab, models, patience, sample, tables, workspace
 from anna import drive as bringing
@@ -214,6 +214,28 @@ def test_labels_corrected_on_drive_are_copied_again_and_nothing_else(drive, copy
     assert archive.find(drive) == found
     assert copied == [labels.name]
     assert local.read_text() == labels.read_text() != before
+
+
+def test_an_image_replaced_on_drive_is_copied_again_and_nothing_else(drive, copy, monkeypatch):
+    shutil.copytree(copy, drive / copy.name)
+    found = archive.find(drive)
+    [image] = (drive / copy.name).rglob(uid("20"))
+    [local] = found.rglob(uid("20"))
+    size = image.stat().st_size
+    save(image, picture(7))
+    os.utime(image, (1e9, 1e9))  # an older one, of the same size
+    assert image.stat().st_size == size
+    copied, whole = [], shutil.copy2
+    monkeypatch.setattr(shutil, "copy2", lambda *a: (copied.append(a[0].name), whole(*a)))
+    assert archive.find(drive) == found
+    assert copied == [image.name]
+    assert local.read_bytes() == image.read_bytes()
+    assert archive.find(drive) == found
+    assert copied == [image.name]
+
+
+def test_drive_is_not_asked_of_what_is_not_here_yet(tmp_path):
+    assert not bringing._is_as_on_drive(tmp_path / "no Drive", tmp_path, "1.bmp")
 
 
 @pytest.mark.parametrize("name", ["../training_data/evil.csv", "/training_data/evil.csv"])

@@ -192,14 +192,15 @@ def _extract(archive: Path, part: Path) -> None:
         there = {name for name, (_, size, _) in members.items() if _is_whole(part / name, size)}
         needed = sum(size for name, (_, size, _) in members.items() if name not in there)
         require_room(part, needed, f"to unpack {archive}")
-        for name, (member, _, changed) in tqdm(
-            members.items(), f"unpacking {archive.name}", unit="img"
-        ):
-            done = part / name
-            if name not in there:
-                with named_when_full(done):
-                    source.extract(member, part, **({} if zipped else {"filter": "data"}))
-            os.utime(done, (changed, changed))
+        title, options = f"unpacking {archive.name}", {} if zipped else {"filter": "data"}
+        with tqdm(total=len(members), initial=len(there), desc=title, unit="img") as bar:
+            for name, (member, _, changed) in members.items():
+                done = part / name
+                if name not in there:
+                    with named_when_full(done):
+                        source.extract(member, part, **options)
+                    bar.update()
+                os.utime(done, (changed, changed))
 
 
 def _is_whole(path: Path, size: int) -> bool:

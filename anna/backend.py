@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import os
 import platform
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache, wraps
@@ -31,12 +32,23 @@ with silence():
     import keras
     from keras import KerasTensor
 
+    # By themselves all three keep 10 bits of float32 on newer GPUs, PyTorch in convolutions: other
+    # calls than on a processor. JAX tells whether the user has chosen, by environment or `config`.
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # the first look for GPUs complains where there is none
-        # By itself it keeps 10 bits of float32 on newer GPUs: other calls than on a processor.
         tf.config.experimental.enable_tensor_float_32_execution(False)
+    elif keras.backend.backend() == "jax":
+        import jax
+
+        if jax.config.jax_default_matmul_precision is None:
+            jax.config.update("jax_default_matmul_precision", "highest")
+    else:
+        import torch
+
+        with warnings.catch_warnings(action="ignore"):  # some versions want it said in a newer way
+            torch.backends.cudnn.allow_tf32 = False
 
 # It warns of retracing wherever several networks are trained in one process, as a notebook does.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -165,13 +177,16 @@ def precision(*, depthwise: bool = False) -> str:
     return "mixed_bfloat16" if capability >= 8 else "mixed_float16"
 
 
-def batch_size(side: int) -> int:
+def batch_size(side: int, looks: int = 1) -> int:
     """Returns how many images a batch suit prediction; few fit the caches of a processor.
+
+    A GPU must hold all looks at all images of a batch; a processor gains nothing by fewer.
 
     Args:
         side: Of the images in pixels.
+        looks: How often a network looks at each image, as `anna.ensemble.looks` tells.
     """
-    pixels = 256 * 128**2 if gpus() else 16 * 128**2
+    pixels = 256 * 128**2 // looks if gpus() else 16 * 128**2
     return max(1, pixels // side**2)
 
 

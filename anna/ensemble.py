@@ -1,5 +1,7 @@
 """Several networks and several views of a cell as one network, calibrated."""
 
+import math
+
 import keras
 from keras import layers
 
@@ -41,6 +43,20 @@ def join(
     )
     probability = layers.Activation("sigmoid", dtype="float32", name="probability")
     return keras.Model(image, probability(known(logit)), name="anna")
+
+
+def members(model: keras.Model) -> list[keras.Model]:
+    """Returns the networks that `join` has joined in a model; none if it is of another kind."""
+    return [layer for layer in model.layers if layer.name.startswith("member")]
+
+
+def looks(model: keras.Model) -> int:
+    """Returns how often a model looks at each image: its views times its members, 1 by itself.
+
+    The members share a device side by side, not in turn, as TensorFlow has it.
+    """
+    views = [layer.views for layer in model.layers if isinstance(layer, Views)]
+    return math.prod(views) * max(1, len(members(model)))
 
 
 def _logit(member: keras.Model, number: int) -> keras.Model:

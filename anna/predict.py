@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from anna import backend, images
+from anna import backend, ensemble, images
 from anna.decoding import ImageError
 from anna.models import crop_of
 
@@ -45,7 +45,7 @@ def said(
     The first is the probability of ALL; a second, of `anna.likeness.beside`, how unlike the cells
     learnt from it is. The arguments are those of `probabilities`.
     """
-    batch_size = batch_size or backend.batch_size(pixels.shape[1])
+    batch_size = batch_size or _batch_size(model)
     found = np.empty((len(pixels), model.output_shape[1]))
     with tqdm(total=len(pixels), desc="judging cells", unit="cell", disable=not progress) as bar:
         for start in range(0, len(pixels), batch_size):
@@ -54,6 +54,10 @@ def said(
             found[start : start + len(part)] = seen[: len(part)]
             bar.update(len(part))
     return found
+
+
+def _batch_size(model: keras.Model) -> int:
+    return backend.batch_size(model.input_shape[1], ensemble.looks(model))
 
 
 def _filled(pixels: np.ndarray, batch_size: int) -> np.ndarray:
@@ -117,8 +121,8 @@ def maps(
     Raises:
         ValueError: If the model has no such maps.
     """
-    members = [layer for layer in model.layers if layer.name.startswith("member")]
-    each = [_maps(member, pixels, batch_size) for member in members or [model]]
+    members = ensemble.members(model) or [model]
+    each = [_maps(member, pixels, batch_size) for member in members]
     return {name: np.mean([found[name] for found in each], axis=0) for name in each[0]}
 
 
@@ -134,7 +138,7 @@ def _maps(model: keras.Model, pixels: np.ndarray, batch_size: int | None) -> dic
 
 def has_maps(model: keras.Model) -> bool:
     """Returns whether `maps` can tell what is behind the model's calls."""
-    members = [layer for layer in model.layers if layer.name.startswith("member")] or [model]
+    members = ensemble.members(model) or [model]
     return all(set(_MAPS) <= {layer.name for layer in member.layers} for member in members)
 
 
@@ -173,18 +177,21 @@ def files(
         progress: Whether to show a bar.
     """
     crop = crop or crop_of(model)
-    batch_size = batch_size or backend.batch_size(model.input_shape[1])
+    batch_size = batch_size or _batch_size(model)
     says, rows, waiting = _SAYS[: model.output_shape[1]], [], []
-    for path in tqdm(listed(paths), "judging files", unit="file", disable=not progress):
-        row = {"path": str(path)} | dict.fromkeys(says, np.nan) | {"problem": None}
-        rows.append(row)
-        try:
-            waiting.append((row, images.read(path, model.input_shape[1], crop=crop)))
-        except ImageError as error:
-            row["problem"] = str(error)
-        if len(waiting) == batch_size:
-            _judge(model, waiting, batch_size)
-    _judge(model, waiting, batch_size)
+    found = listed(paths)
+    with tqdm(total=len(found), desc="judging files", unit="file", disable=not progress) as bar:
+        for path in found:
+            row = {"path": str(path)} | dict.fromkeys(says, np.nan) | {"problem": None}
+            rows.append(row)
+            try:
+                waiting.append((row, images.read(path, model.input_shape[1], crop=crop)))
+            except ImageError as error:
+                row["problem"] = str(error)
+                bar.update()
+            if len(waiting) == batch_size:
+                bar.update(_judge(model, waiting, batch_size))
+        bar.update(_judge(model, waiting, batch_size))
     return pd.DataFrame(rows, columns=["path", *says, "problem"])
 
 
@@ -205,9 +212,9 @@ def _listed(path: Path) -> Iterator[Path]:
     return iter(p for p in below if not p.is_dir())  # hidden ones are of macOS, no images
 
 
-def _judge(model: keras.Model, waiting: list, batch_size: int) -> None:
-    """Gives the waiting rows their probability, and empties the list."""
-    if waiting:
+def _judge(model: keras.Model, waiting: list, batch_size: int) -> int:
+    """Returns how many rows were waiting; gives them their probability, and empties the list."""
+    if count := len(waiting):
         pixels = np.stack([image for _, image in waiting])
         found = said(model, pixels, batch_size=batch_size)
         for (row, image), values in zip(waiting, found, strict=True):
@@ -216,3 +223,4 @@ def _judge(model: keras.Model, waiting: list, batch_size: int) -> None:
             else:
                 row["problem"] = f"{row['path']}: all pixels are black"
         waiting.clear()
+    return count

@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import subprocess
 import sys
@@ -85,10 +86,62 @@ def test_what_backends_are_asked_for_is_asked_unless_the_user_has_chosen(name, c
     assert told.stdout.strip() == (chosen or anna.ENVIRONMENT[name])
 
 
-@pytest.mark.parametrize(("cards", "expected"), [([], (16, 2, 1)), (["one"], (256, 40, 1))])
-def test_batches_of_prediction_suit_the_device(monkeypatch, cards, expected):
+@pytest.mark.parametrize(
+    ("cards", "looks", "expected"),
+    [
+        ([], 1, (16, 2, 1)),
+        ([], 8, (16, 2, 1)),
+        (["one"], 1, (256, 40, 1)),
+        (["one"], 8, (32, 5, 1)),
+        (["one"], 40, (6, 1, 1)),
+    ],
+)
+def test_batches_of_prediction_suit_the_device(monkeypatch, cards, looks, expected):
     monkeypatch.setattr(backend, "gpus", lambda: cards)
-    assert tuple(backend.batch_size(side) for side in (128, 320, 4096)) == expected
+    assert tuple(backend.batch_size(side, looks) for side in (128, 320, 4096)) == expected
+
+
+IN_FLOAT32 = {
+    "tensorflow": "not tensorflow.config.experimental.tensor_float_32_execution_enabled()",
+    "jax": "jax.config.jax_default_matmul_precision == 'highest'",
+    "torch": "not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32",
+}
+CHOSEN = {
+    "jax": ({"JAX_DEFAULT_MATMUL_PRECISION": "tensorfloat32"}, IN_FLOAT32["jax"]),
+    "torch": (
+        {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"},
+        "not torch.backends.cuda.matmul.allow_tf32",
+    ),
+}
+
+
+def told_under(name, what, **chosen):
+    """Returns what an expression is under a backend once ANNa has loaded, and all that was said."""
+    if not importlib.util.find_spec(name):
+        pytest.skip(f"{name} is not installed")
+    code = f"import sys, anna.backend, {name}; print({what}, 'torch' in sys.modules)"
+    unset = ("JAX_DEFAULT_MATMUL_PRECISION", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+    env = {key: value for key, value in os.environ.items() if key not in unset}
+    told = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=env | {"KERAS_BACKEND": name} | chosen,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return told.stdout.split(), told.stderr
+
+
+@pytest.mark.parametrize("name", IN_FLOAT32)
+def test_float32_products_are_made_in_float32_on_every_backend(name):
+    loaded = str(name == "torch")
+    assert told_under(name, IN_FLOAT32[name]) == (["True", loaded], "")
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_who_chose_faster_products_has_them(name):
+    chosen, exact = CHOSEN[name]
+    assert told_under(name, exact, **chosen)[0][0] == "False"
 
 
 def test_the_package_names_its_parts():

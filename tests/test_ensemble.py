@@ -82,6 +82,16 @@ def test_saved_and_loaded_with_crop_and_maps(members, tmp_path):
             np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(("count", "views", "expected"), [(1, 1, 1), (1, 8, 8), (2, 4, 8)])
+def test_a_network_tells_how_often_it_looks_at_a_cell(members, count, views, expected):
+    assert ensemble.looks(ensemble.join(members[:count], views=views)) == expected
+
+
+def test_a_network_by_itself_looks_once(members):
+    assert ensemble.looks(members[0]) == 1
+    assert ensemble.members(members[0]) == []
+
+
 def test_members_must_fit_together(members):
     other = models.build("anna", crop=300, **SMALL)
     with pytest.raises(ValueError, match=r"\(32, 300\)"):

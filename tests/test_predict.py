@@ -53,6 +53,24 @@ def test_batch_size_does_not_matter(model, pixels):
     assert predict.probabilities(model, pixels[:0]).shape == (0,)
 
 
+@pytest.mark.parametrize(("views", "expected"), [(None, 16), (1, 16), (4, 4), (8, 2)])
+def test_a_batch_shrinks_with_the_views(model, pixels, tmp_path, monkeypatch, views, expected):
+    joined = ensemble.join([model], views=views) if views else model
+    kept, sizes = joined.predict_on_batch, []
+
+    def seen(batch):
+        sizes.append(len(batch))
+        return kept(batch)
+
+    monkeypatch.setattr(predict.backend, "batch_size", lambda side, looks=1: 16 // looks)
+    monkeypatch.setattr(joined, "predict_on_batch", seen)
+    predict.probabilities(joined, pixels)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    predict.files(joined, tmp_path, progress=False)
+    assert set(sizes) == {expected}
+
+
 def test_black_images_have_no_probability(model, pixels):
     dark = pixels.copy()
     dark[4] = 0

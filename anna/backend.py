@@ -44,7 +44,7 @@ with silence():
 
         if jax.config.jax_default_matmul_precision is None:
             jax.config.update("jax_default_matmul_precision", "highest")
-    else:
+    elif keras.backend.backend() == "torch":
         import torch
 
         with warnings.catch_warnings(action="ignore"):  # some versions want it said in a newer way

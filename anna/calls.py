@@ -33,7 +33,7 @@ def of(
 
     The probability is of ALL; the call is ALL or HEM, empty where a file could not be judged; then
     `problem` says why. `unlike` is the distance of `anna.likeness` from the cells learnt from, 1
-    its limit, NaN where the model's are not known. The warning says that a cell is drawn,
+    its limit, NaN where it is not known what these are like. The warning says that a cell is drawn,
     that it could not be measured, and, by this distance and by `anna.quality`, how it differs from
     the cells learnt from.
 

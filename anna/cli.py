@@ -54,7 +54,7 @@ def _chosen(asked: argparse.Namespace) -> tuple[Path, float, Path | None]:
     return file, 0.5 if threshold is None else threshold, card
 
 
-def _learnt(asked: argparse.Namespace) -> dict[str, object]:
+def _known(asked: argparse.Namespace) -> dict[str, object]:
     """Returns what the network asked for has learnt from, as `anna.calls.of` takes it."""
     if not asked.trained:
         return {}
@@ -134,7 +134,7 @@ def _predict(asked: argparse.Namespace) -> int:
     paths = _images(asked)
     file, threshold, _ = _chosen(asked)
     model, progress = anna.models.load(file), not asked.quiet
-    how = _learnt(asked) | {"scale": asked.scale, "progress": progress}
+    how = _known(asked) | {"scale": asked.scale, "progress": progress}
     calls = anna.calls.of(model, paths, threshold=threshold, **how)
     anna.tables.write(calls, asked.out)
     if asked.page:
@@ -155,7 +155,7 @@ def _field(asked: argparse.Namespace) -> int:
     model, options = anna.models.load(file), {"scale": asked.scale, "progress": not asked.quiet}
     if asked.segmenter:
         options["segmenter"] = anna.models.load(asked.segmenter)
-    cells = anna.fields.judge(model, paths, threshold=threshold, **options, **_learnt(asked))
+    cells = anna.fields.judge(model, paths, threshold=threshold, **options, **_known(asked))
     anna.tables.write(cells, asked.out)
     shares = anna.fields.summary(cells)
     if asked.summary:

@@ -56,9 +56,8 @@ def _chunk(source: Path, start: int) -> bytes:
 def bring_folder(source: Path, target: Path, names: list[str]) -> Path:
     """Returns `target`, a local copy of these files of a folder; what is there is not copied again.
 
-    But it is where it was changed on Drive: labels get corrected, images replaced. Size and time of
-    change tell. Of what is already here Drive is asked for them, by several threads and without
-    reading a file; of what is not, nothing is asked.
+    But a file changed on Drive is, by its size or its time of change: labels get corrected, images
+    replaced. Drive is asked for these only of files that are here, without reading them.
 
     Args:
         source: The folder on Drive.
@@ -66,9 +65,12 @@ def bring_folder(source: Path, target: Path, names: list[str]) -> Path:
         names: Of the files, relative to the folder.
     """
     here = target if target.is_dir() else target.with_name(target.name + ".part")
+    any_here = here.is_dir()
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
-            whole = list(pool.map(partial(_is_as_on_drive, source, here), names))
+            same = pool.map(partial(_is_as_on_drive, source, here), names)
+            how = {"unit": "img", "delay": 2, "disable": not any_here}  # seconds
+            whole = list(tqdm(same, "comparing with Drive", len(names), **how))
             needed = [name for name, same in zip(names, whole, strict=True) if not same]
             for folder in {(here / name).parent for name in needed}:
                 folder.mkdir(parents=True, exist_ok=True)

@@ -104,24 +104,33 @@ def fit_network(
     people: np.ndarray,
     progress: bool = False,
 ) -> Likeness | None:
-    """Returns the likeness of cells by what a network reads; None where it `reads` nothing.
+    """Returns the likeness of cells by what a network reads.
+
+    None where it `reads` nothing, and where the cells are too few, or too alike, for a limit. Each
+    person's distance is from the others, but the network itself has learnt from all of them.
 
     Args:
         model: That has learnt from the cells.
         pixels: uint8 (n, size, size, 3) RGB.
         rows: Which of them it has learnt from, (m,).
-        people: Whose these are, (m,) names of at least two.
+        people: Whose these are, (m,) names.
         progress: Whether to show a bar.
     """
-    if not reads(model):
+    if not reads(model) or len(np.unique(people)) < 2 or len(rows) < PARTS * PER_AXIS:
         return None
     reader = keras.Model(model.input, _said_and_read(model)[1])
-    bar = tqdm(np.array_split(rows, len(rows) // AT_ONCE + 1), "comparing", disable=not progress)
-    found = np.concatenate([predict.said(reader, pixels[part]) for part in bar])
+    found = np.empty((len(rows), reader.output_shape[1]))
+    with tqdm(total=len(rows), desc="comparing cells", unit="cell", disable=not progress) as bar:
+        for start in range(0, len(rows), AT_ONCE):
+            part = rows[start : start + AT_ONCE]
+            found[start : start + AT_ONCE] = predict.said(reader, pixels[part])
+            bar.update(len(part))
+    if not np.ptp(found, axis=0).any():
+        return None
     parts = np.empty(len(rows), int)
     folds = GroupKFold(min(PARTS, len(np.unique(people))))
-    for number, (_, rows) in enumerate(folds.split(found, groups=people)):
-        parts[rows] = number
+    for number, (_, held) in enumerate(folds.split(found, groups=people)):
+        parts[held] = number
     return fit(found, parts)[0]
 
 
@@ -257,6 +266,7 @@ def _of_pretrained() -> Likeness:
     return Likeness.from_kept(models.record(models.PRETRAINED)["likeness"])
 
 
+@lru_cache(maxsize=4)
 def digest(model: keras.Model) -> str:
     """Returns a hash of how a model of one probe reads cells: size, crop and backbone."""
     found = hashlib.blake2b(f"{model.input_shape[1]} {models.crop_of(model)}".encode())

@@ -136,7 +136,8 @@ def train(
 def judge(ws: Workspace, *, resamples: int = 2000, seed: int = 0, progress: bool = True) -> dict:
     """Returns the results of the trained networks and of size alone, written with the model card.
 
-    The threshold of each comes from the validation people; then the test set is opened.
+    The threshold of each comes from the validation people; then the test set is opened. What the
+    cells are like that `anna` has learnt from is written down for `anna.trained.learnt`.
 
     Args:
         ws: Where `train` was.
@@ -167,7 +168,11 @@ def judge(ws: Workspace, *, resamples: int = 2000, seed: int = 0, progress: bool
         for name, table in found.items():
             tables.write(table, ws.csv / f"predictions {name}.csv")
         _draw(ws, {name: (table, threshold[name]) for name, table in tested.items()})
-        return report_on(ws, tested, scores, data=data)
+        results = report_on(ws, tested, scores, data=data)
+        trained = _with_keras("trained")
+        if trained.best(ws).is_file():
+            trained.describe(trained.load(ws, "anna", data), ws, data, progress=progress)
+        return results
 
 
 def _draw(ws: Workspace, judged: dict[str, tuple[pd.DataFrame, float]]) -> None:
@@ -205,8 +210,6 @@ def report_on(
 ) -> dict:
     """Returns the results, written to `results.json`, and as `model_card.md`.
 
-    Beside each network it is written which cells it has learnt from, for `anna.trained.learnt`.
-
     Args:
         ws: Of the run.
         tested: Predictions of test people by the network's name.
@@ -214,9 +217,6 @@ def report_on(
         data: What was prepared.
     """
     trained = _with_keras("trained")
-    for name in tested:
-        if trained.best(ws, name).is_file():
-            trained.learn(ws, name, data)
     made = {name: ws.models / name / "settings.json" for name in tested}
     runs = {
         name: report.read_json(path) | {"digest": trained.digest(ws, name)}

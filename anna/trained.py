@@ -1,4 +1,4 @@
-"""The trained networks of a workspace: whether one may be judged, and by which threshold."""
+"""The trained networks of a workspace: whether one may be judged, by which threshold, on what."""
 
 from __future__ import annotations
 
@@ -66,32 +66,31 @@ def threshold(ws: Workspace, name: str = "anna") -> float:
     return found
 
 
-def learn(ws: Workspace, name: str, data: Prepared, *, progress: bool = False) -> None:
-    """Writes down which cells a trained network has learnt from, for `learnt`.
+def describe(
+    model: keras.Model, ws: Workspace, data: Prepared, *, name: str = "anna", progress: bool = True
+) -> None:
+    """Writes down what the cells are like that a network has learnt from, for `learnt`.
 
     Args:
+        model: As `load` returns it.
         ws: As of `load`.
+        data: As of `load`.
         name: As of `load`.
-        data: What it was trained on.
         progress: Whether to show a bar.
-
-    Raises:
-        As of `load`.
     """
-    if _known(ws, name):
+    if _described(ws, name):
         return
     taught = data.cells["role"].isin(["train", "valid"]).to_numpy()
-    seen = facts.of(data.cells[taught], progress=progress)
+    seen = facts.of(data.cells[taught], cache=ws.csv / "facts.csv", progress=progress)
     rows = np.flatnonzero(taught)[seen["problem"].isna().to_numpy()]
     people = data.cells["group"].to_numpy()[rows]
-    model = load(ws, name, data)
     like = likeness.fit_network(model, data.pixels, rows, people=people, progress=progress)
     found = {
         "digest": digest(ws, name),
         "ranges": quality.ranges(seen),
         "likeness": like and like.kept(),
     }
-    report.write_json(_learnt(ws, name), found)
+    report.write_json(_description(ws, name), found)
 
 
 def learnt(
@@ -101,22 +100,25 @@ def learnt(
 
     As `known` and `like` of `anna.calls.of` want them; None where it is not known.
     """
-    known = _known(ws, name)
-    like = known.get("likeness")
-    return known.get("ranges"), likeness.Likeness.from_kept(like) if like else None
+    return _described(ws, name) or (None, None)
 
 
-def _known(ws: Workspace, name: str) -> dict:
-    """Returns what `learn` has written of the network that is there; nothing else."""
-    path = _learnt(ws, name)
+def _described(ws: Workspace, name: str) -> tuple[dict, likeness.Likeness | None] | None:
+    """Returns what `describe` has written of the network that is there; None if nothing sound."""
+    path = _description(ws, name)
+    if not path.is_file() or not best(ws, name).is_file():
+        return None
     try:
-        found = report.read_json(path) if path.is_file() else {}
-    except ValueError:  # damaged: it is found anew when the network is tested
-        return {}
-    return found if found.get("digest") == digest(ws, name) else {}
+        found = report.read_json(path)
+        if found["digest"] != digest(ws, name):
+            return None
+        like = found["likeness"] and likeness.Likeness.from_kept(found["likeness"])
+        return {key: (low, high) for key, (low, high) in found["ranges"].items()}, like
+    except (ValueError, KeyError, TypeError, AttributeError):  # damaged: found anew by `describe`
+        return None
 
 
-def _learnt(ws: Workspace, name: str) -> Path:
+def _description(ws: Workspace, name: str) -> Path:
     return ws.models / name / "learnt.json"
 
 

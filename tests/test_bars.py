@@ -11,12 +11,11 @@ import tqdm.auto
 from copies import picture, save
 
 import anna
-from anna import archive, drive, features, images, models, predict, probe, training
-from anna import keeping as trained
-from anna import kept as measured
+from anna import archive, drive, features, images, keeping, kept, likeness, models, predict, probe
+from anna import training
 
 pytestmark = pytest.mark.backend
-PLACES = (archive, drive, images, measured, predict, probe, trained)
+PLACES = (archive, drive, images, keeping, kept, likeness, predict, probe)
 
 
 @pytest.fixture
@@ -116,7 +115,9 @@ def test_a_folder_half_copied_is_no_fast_one(sample_root, tmp_path, bars):
     for name in names[:7]:
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(sample_root / name, here / name)
-    for expected in ([(f"copying {sample_root.name}", 0, len(names) - 7, len(names) - 7)], []):
+    seen = ("comparing with Drive", 0, len(names), len(names))
+    done = (f"copying {sample_root.name}", 0, len(names) - 7, len(names) - 7)
+    for expected in ([seen, done], [seen]):
         drive.bring_folder(sample_root, tmp_path / "copy", names)
         assert told(bars) == expected
 
@@ -148,6 +149,14 @@ def test_features_of_a_backbone_are_read_as_fast_as_the_bar_says(bars):
     pixels = np.zeros((5, 64, 64, 3), np.uint8)
     probe.features(probe.build(64), pixels, batch_size=2)
     assert told(bars) == [("reading cells", 0, 5, 5)]
+
+
+def test_cells_are_compared_as_fast_as_the_bar_says(model, bars, monkeypatch):
+    monkeypatch.setattr(likeness, "AT_ONCE", 10)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+    people = np.repeat(["a", "b"], 16)
+    likeness.fit_network(model, pixels, np.arange(8, 40), people=people, progress=True)
+    assert told(bars) == [("comparing cells", 0, 32, 32)]
 
 
 def test_a_training_that_goes_on_is_no_fast_one(cells, tmp_path, bars):

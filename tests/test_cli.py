@@ -65,16 +65,18 @@ def test_the_whole_way(folder, capsys):
     predicted = anna.tables.read(output / "csv" / "predictions anna.csv").set_index("name")
     expected = predicted.loc[cells["name"].head(5), "probability"]
     assert calls["probability"].tolist() == pytest.approx(expected.tolist(), abs=1e-3)
-    assert (calls["unlike"] > 0).all()  # measured by the cells that this network has learnt from
-    assert not calls["warning"].str.contains("colour|large|small").all()
 
     ws = anna.Workspace.locate()
-    learnt = ws.models / "anna" / "learnt.json"
-    assert anna.trained.learnt(ws)[0] == json.loads(learnt.read_text())["ranges"]
-    learnt.write_text(learnt.read_text()[:100])
-    assert anna.trained.learnt(ws) == (None, None)
-    anna.trained.learn(ws, "anna", anna.steps.prepared(ws, progress=False))
-    assert None not in anna.trained.learnt(ws)
+    known, like = anna.trained.learnt(ws)
+    model = anna.models.load(anna.trained.best(ws))
+    options = {"threshold": threshold, "known": known, "like": like, "progress": False}
+    again = anna.calls.of(model, cells["path"].head(5), **options)
+    assert calls["unlike"].tolist() == pytest.approx(again["unlike"].tolist(), rel=1e-3)
+    assert calls["warning"].tolist() == again["warning"].tolist()
+    prepared = anna.tables.read(output / "csv" / "prepared.csv")
+    own = anna.facts.of(prepared[prepared["role"].isin(["train", "valid"])])
+    for name, (low, high) in anna.quality.ranges(own).items():
+        assert known[name] == pytest.approx((low, high))
 
     assert main(["report"]) == 0
     assert (output / "report.html").stat().st_size > 10_000
@@ -84,7 +86,7 @@ def test_the_whole_way(folder, capsys):
     assert (folder / "both.html").is_file()
 
     assert main(["train", "--epochs", "1", "--seed", "1", "--quiet"]) == 0
-    assert anna.trained.learnt(ws) == (None, None)  # of an earlier training
+    assert anna.trained.learnt(ws) == (None, None)  # what is known is of an earlier training
     with pytest.raises(SystemExit):
         main(["predict", str(source), "--trained", "--quiet"])
     assert "of an earlier training" in capsys.readouterr().err
@@ -101,6 +103,24 @@ def test_the_whole_way(folder, capsys):
     with pytest.raises(SystemExit):
         main(["test", "--quiet"])
     assert "trained on other pixels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", '{"digest": "%s"}', None])
+def test_what_is_known_of_a_network_is_not_taken_from_a_damaged_file(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("ANNA_OUTPUT", str(tmp_path))
+    ws = anna.Workspace.locate()
+    file = anna.trained.best(ws)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"a network")
+    known = {"digest": anna.trained.digest(ws), "ranges": {"red": [0.0, 1.0]}, "likeness": None}
+    (file.parent / "learnt.json").write_text(json.dumps(known))
+    assert anna.trained.learnt(ws) == ({"red": (0.0, 1.0)}, None)
+    if text is None:
+        file.unlink()
+    else:
+        text = text.replace("%s", known["digest"])
+        (file.parent / "learnt.json").write_text(text)
+    assert anna.trained.learnt(ws) == (None, None)
 
 
 @pytest.mark.parametrize(

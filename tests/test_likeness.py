@@ -102,8 +102,21 @@ def test_a_network_of_ones_own_says_it_too(joined, tmp_path):
     assert both is likeness.beside(model, known)  # traced once
     said, alone = anna.predict.said(both, cells["pixels"]), anna.predict.probabilities
     np.testing.assert_allclose(said[:, 0], alone(model, cells["pixels"]), atol=1e-5)
-    assert (said[8:, 1] < 1.5).mean() > 0.9
+    stripes = np.where(np.arange(32) % 2, 255, 1).astype(np.uint8)[:, None, None]
+    far = anna.predict.said(both, np.broadcast_to(stripes, (1, 32, 32, 3)))[0, 1]
+    assert 0.4 < np.median(said[8:, 1]) < 1 < far
+    assert said[8:, 1].max() < 1.5 < far
     assert likeness.pretrained(model) is model
+
+
+@pytest.mark.parametrize("cells", ["of one person", "none", "two", "alike"])
+def test_of_too_little_nothing_is_known(cells):
+    model, given = anna.models.build("anna", 32, filters=(8, 16), augment=False), few_cells()
+    few = {"of one person": slice(16), "none": slice(0), "two": slice(15, 17), "alike": slice(None)}
+    given |= {name: given[name][few[cells]] for name in ("rows", "people")}
+    if cells == "alike":
+        given["pixels"][:] = given["pixels"][0]
+    assert likeness.fit_network(model, **given) is None
 
 
 def test_probes_of_other_weights_or_another_crop_are_not_measured_by_the_trained_one():

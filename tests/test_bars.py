@@ -11,8 +11,19 @@ import tqdm.auto
 from copies import picture, save
 
 import anna
-from anna import archive, drive, features, images, keeping, kept, likeness, models, predict, probe
-from anna import training
+from anna import (
+    archive,
+    drive,
+    features,
+    images,
+    keeping,
+    kept,
+    likeness,
+    models,
+    predict,
+    probe,
+    training,
+)
 
 pytestmark = pytest.mark.backend
 PLACES = (archive, drive, images, keeping, kept, likeness, predict, probe)

@@ -106,8 +106,8 @@ def fit_network(
 ) -> Likeness | None:
     """Returns the likeness of cells by what a network reads.
 
-    None where it `reads` nothing, and where the cells are too few, or too alike, for a limit. Each
-    person's distance is from the others, but the network itself has learnt from all of them.
+    None where it `reads` nothing, and where the cells are too few, or too alike, for a limit. The
+    limit is drawn among people from whom the network has learnt; more of others may lie beyond.
 
     Args:
         model: That has learnt from the cells.

@@ -124,6 +124,7 @@ def tables(cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         found[f"lost {UNTAUGHT}"] = brain_trust.robustness(cells, pixels, others)["lost"]
     yield "robustness", found
     yield "deletion", brain_trust.deletion(cells, pixels, networks, name="brain")
+    yield "likeness", brain_trust.likeness(cells, pixels, networks)
 
 
 def jobs() -> list[Job]:

@@ -1,5 +1,6 @@
 """The tables about trust: what disturbances cost, and what the evidence is worth."""
 
+import keras
 import numpy as np
 import pandas as pd
 from real_cells import PARTS
@@ -50,6 +51,58 @@ def deletion(
                 figure = plots.deletion(curve)
     plots.save(figure, anna.Workspace.locate().viz / f"{name}_deletion.png")
     return pd.DataFrame(rows).assign(cells=len(some))
+
+
+def likeness(
+    cells: pd.DataFrame, pixels: np.ndarray, networks: dict, *, count: int = 100
+) -> pd.DataFrame:
+    """Returns which share of a part is unlike, by the network that has not seen it, what it learnt.
+
+    Of all cells of the part, of the person who has most, and of `count` cells changed each way.
+    """
+    rows = {}
+    for part in PARTS:
+        model, held = networks[part][0], (cells["part"] == part).to_numpy()
+        people = cells["group"].to_numpy()
+        known = anna.likeness.fit_network(
+            model, pixels, np.flatnonzero(~held), people=people[~held]
+        )
+        judge = anna.likeness.beside(model, known)
+        beyond = pd.Series(_unlike(judge, pixels[held]) > 1).groupby(people[held])
+        rows[part] = {"as they are": beyond.obj.mean(), "most of a person": beyond.mean().max()}
+        some = pixels[_some(cells, part, count)]
+        rows[part] |= {way: (_unlike(judge, each(some)) > 1).mean() for way, each in ODD.items()}
+    return pd.DataFrame(rows).T.rename_axis("part").reset_index()
+
+
+def _unlike(judge: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    return anna.predict.said(judge, pixels)[:, 1]
+
+
+def _noisy(pixels: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 12, pixels.shape)
+    inside = pixels.any(axis=-1, keepdims=True)
+    return (np.clip(pixels + noise, 1, 255) * inside).astype(np.uint8)
+
+
+def _half(pixels: np.ndarray) -> np.ndarray:
+    small = np.stack([anna.crops.scaled(image, 0.5) for image in pixels])
+    edge = (pixels.shape[1] - small.shape[1]) // 2
+    return np.pad(small, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    return np.repeat(pixels.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
+
+
+ODD = {
+    "noise": _noisy,
+    "blur 3 px": lambda pixels: anna.robustness.blur(pixels, 3.0),
+    "half the size": _half,
+    "grey": _grey,
+    "half a cell": lambda pixels: pixels * (np.arange(pixels.shape[2]) < 64)[:, None],
+}
+"""Changes that leave no cell of C-NMC, by what they are called."""
 
 
 def _some(cells: pd.DataFrame, part: str, count: int) -> np.ndarray:

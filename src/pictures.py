@@ -195,6 +195,7 @@ TABLES = {
     "brain_calibration": rounded,
     "brain_robustness": rounded,
     "brain_deletion": rounded,
+    "brain_likeness": rounded,
     "segmenter": of_segmenter,
     **dict.fromkeys(("fields_drawn", "fields_real", "fields_calls"), rounded),
 }

@@ -65,6 +65,7 @@ _PARTS = (
     "probe",
     "published",
     "quality",
+    "reading",
     "recipe",
     "report",
     "reporting",

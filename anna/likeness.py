@@ -17,18 +17,15 @@ from functools import lru_cache
 
 import keras
 import numpy as np
-from keras import KerasTensor, layers, ops
+from keras import layers, ops
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
-from anna import ensemble, models, predict
-from anna.layers import CellMean, MeanOfViews
-from anna.probe import TAPS, Tap
+from anna import models, predict, reading
 
-TAP = Tap(scale=1, sight="raw", block="block10")
 AXES = 64  # directions that count
 PER_AXIS = 4  # cells to each of them at least
 FLAT = 1e-6  # share of the greatest variance below which a direction says nothing
@@ -106,8 +103,9 @@ def fit_network(
 ) -> Likeness | None:
     """Returns the likeness of cells by what a network reads.
 
-    None where it `reads` nothing, and where the cells are too few, or too alike, for a limit. The
-    limit is drawn among people from whom the network has learnt; more of others may lie beyond.
+    None where `anna.reading` finds nothing in it, and where the cells are too few, or too alike,
+    for a limit. The limit is drawn among people from whom the network has learnt; more of others
+    may lie beyond.
 
     Args:
         model: That has learnt from the cells.
@@ -116,9 +114,9 @@ def fit_network(
         people: Whose these are, (m,) names.
         progress: Whether to show a bar.
     """
-    if not reads(model) or len(np.unique(people)) < 2 or len(rows) < PARTS * PER_AXIS:
+    if not reading.reads(model) or len(np.unique(people)) < 2 or len(rows) < PARTS * PER_AXIS:
         return None
-    reader = keras.Model(model.input, _said_and_read(model)[1])
+    reader = keras.Model(model.input, reading.said_and_read(model)[1])
     found = np.empty((len(rows), reader.output_shape[1]))
     with tqdm(total=len(rows), desc="comparing cells", unit="cell", disable=not progress) as bar:
         for start in range(0, len(rows), AT_ONCE):
@@ -132,13 +130,6 @@ def fit_network(
     for number, (_, held) in enumerate(folds.split(found, groups=people)):
         parts[held] = number
     return fit(found, parts)[0]
-
-
-def columns() -> slice:
-    """Returns which of `anna.probe.features` are read at `TAP`."""
-    widths = [tap.channels for tap in TAPS]
-    start = sum(widths[: TAPS.index(TAP)])
-    return slice(start, start + TAP.channels)
 
 
 @lru_cache(maxsize=4)
@@ -156,11 +147,11 @@ def beside(model: keras.Model, known: Likeness) -> keras.Model:
     Raises:
         ValueError: If the model reads nothing that can be compared.
     """
-    if not reads(model):
+    if not reading.reads(model):
         raise ValueError(
             f"Likeness is read in one probe of anna.ensemble, or a U-Net. Received: {model.name}"
         )
-    said, read = _said_and_read(model)
+    said, read = reading.said_and_read(model)
     place = keras.Input(known.centre.shape, name="place")
     along = layers.Dense(known.axes.shape[1], dtype="float32", name="along")
     far = ops.sqrt(ops.mean(ops.square(along(place)), axis=-1, keepdims=True)) / known.limit
@@ -169,59 +160,6 @@ def beside(model: keras.Model, known: Likeness) -> keras.Model:
     unlike = keras.Model(place, far, name="unlike")
     both = layers.Concatenate(dtype="float32", name="said_and_unlike")([said, unlike(read)])
     return keras.Model(model.input, both)
-
-
-def _said_and_read(model: keras.Model) -> tuple[KerasTensor, KerasTensor]:
-    """Returns the probability, (n, 1), and what is read, (n, c), its mean over the views."""
-    network = _network(model)
-    read = _read(network)
-    if network is model:
-        return model.output, read
-    views = model.get_layer("views")
-    said, read = keras.Model(network.input, [network.output, read])(views.output)
-    for name in ("mean_of_views", "calibration", "probability"):
-        said = model.get_layer(name)(said)
-    return said, MeanOfViews(views.views, dtype="float32", name="mean_read")(read)
-
-
-def reads(model: keras.Model) -> bool:
-    """Returns whether `beside` can be asked of a model."""
-    return bool(_maps(_network(model)))
-
-
-def _network(model: keras.Model) -> keras.Model:
-    """Returns the one network that `anna.ensemble.join` has joined in a model, else the model."""
-    members = ensemble.members(model)
-    return members[0] if len(members) == 1 else model
-
-
-def _is_probe(network: keras.Model) -> bool:
-    return TAP.layer in {layer.name for layer in network.layers}
-
-
-def _maps(network: keras.Model) -> list[KerasTensor]:
-    """Returns what is compared of an image, maps (n, h, w, c); nothing of networks of other kinds.
-
-    Of a U-Net what its encoder says, which tells what is no cell better than its decoder.
-    """
-    if _is_probe(network):
-        return [network.get_layer(TAP.layer).input]
-    known = {layer.name: layer for layer in network.layers}
-    if "density" not in known or not isinstance(known.get("stem"), layers.ReLU):
-        return []
-    early = [known[name] for name in known if name.startswith(("stem", "encoder"))]
-    return [layer.output for layer in early if isinstance(layer, layers.ReLU)]
-
-
-def _read(network: keras.Model) -> KerasTensor:
-    """Returns the means of `_maps` over the cell, float32 (n, c)."""
-    _, cell = network.get_layer("density").output
-    means = []
-    for each in _maps(network):
-        name, share = f"read{len(means)}", cell.shape[1] // each.shape[1]
-        mask = layers.AveragePooling2D(share, name=f"{name}_mask")(cell)
-        means.append(CellMean(dtype="float32", name=name)([each, mask]))
-    return layers.Concatenate(dtype="float32", name="read")(means) if means[1:] else means[0]
 
 
 def warnings(unlike: np.ndarray) -> list[str]:
@@ -255,8 +193,8 @@ def pretrained(model: keras.Model) -> keras.Model:
 
     A model that does not read cells as that one does is returned as it is.
     """
-    network, known = _network(model), _of_pretrained()
-    if network is model or not _is_probe(network) or digest(model) != known.network:
+    network, known = reading.network_of(model), _of_pretrained()
+    if network is model or not reading.is_probe(network) or digest(model) != known.network:
         return model
     return beside(model, known)
 
@@ -270,6 +208,6 @@ def _of_pretrained() -> Likeness:
 def digest(model: keras.Model) -> str:
     """Returns a hash of how a model of one probe reads cells: size, crop and backbone."""
     found = hashlib.blake2b(f"{model.input_shape[1]} {models.crop_of(model)}".encode())
-    for weights in _network(model).get_layer("backbone").get_weights():
+    for weights in reading.network_of(model).get_layer("backbone").get_weights():
         found.update(np.ascontiguousarray(weights, np.float32))
     return found.hexdigest()[:16]

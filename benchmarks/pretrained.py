@@ -77,7 +77,7 @@ def _likeness(
 
     The person is then one of those whose cells were not there when the limit was drawn.
     """
-    read = seen.views[0][:, anna.likeness.columns()]
+    read = seen.views[0][:, anna.reading.columns()]
     like, unlike = anna.likeness.fit(read, cells["part"].to_numpy())
     beyond = pd.Series(unlike > 1).groupby(cells["group"].to_numpy()).mean()
     return replace(like, network=anna.likeness.digest(model)), round(float(beyond.max()), 3)

@@ -9,7 +9,7 @@ from places import DATA
 from scipy.spatial.distance import mahalanobis
 
 import anna
-from anna import ensemble, likeness, probe, wbc
+from anna import ensemble, likeness, probe, reading, wbc
 from anna.layers import Views
 
 pytestmark = pytest.mark.backend
@@ -54,7 +54,7 @@ def test_a_record_keeps_it(cloud):
 def test_a_network_says_it_beside_the_probability(sample_pixels):
     network = probe.build(64, crop=320)
     said = probe.features(network, sample_pixels, progress=False)
-    read = said[:, likeness.columns()]
+    read = said[:, reading.columns()]
     rng = np.random.default_rng(0)
     known = likeness.Likeness(read.mean(axis=0), rng.normal(0, 1, (112, 8)), 2.0)
     for views in (1, 8):
@@ -63,7 +63,7 @@ def test_a_network_says_it_beside_the_probability(sample_pixels):
         own = anna.predict.probabilities(model, sample_pixels)
         np.testing.assert_allclose(found[:, 0], own, atol=1e-5)
         seen = np.asarray(Views(views)(sample_pixels.astype(np.float32))).astype(np.uint8)
-        said = probe.features(network, seen, progress=False)[:, likeness.columns()]
+        said = probe.features(network, seen, progress=False)[:, reading.columns()]
         read = said.reshape(views, len(sample_pixels), -1).mean(axis=0)
         np.testing.assert_allclose(found[:, 1], known.of(read), rtol=1e-3, atol=1e-5)
 
@@ -122,7 +122,7 @@ def test_of_too_little_nothing_is_known(cells):
 def test_probes_of_other_weights_or_another_crop_are_not_measured_by_the_trained_one():
     for crop in (160, 320):
         model = ensemble.join([probe.build(64, crop=crop)], views=1)
-        assert likeness.reads(model)
+        assert reading.reads(model)
         assert likeness.pretrained(model) is model
 
 

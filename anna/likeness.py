@@ -41,7 +41,7 @@ class Likeness:
     Attributes:
         centre: Their mean, (c,).
         axes: Directions in which each varies by 1, (c, k).
-        limit: The distance that 1 in 100 cells of people not seen exceeds.
+        limit: The distance that 1 in 100 cells exceeds, each measured by other people's.
         network: Digest of the network that read them, as of `digest`.
     """
 
@@ -164,7 +164,7 @@ def beside(model: keras.Model, known: Likeness) -> keras.Model:
 
 def warnings(unlike: np.ndarray) -> list[str]:
     """Returns what to say of each image, by how unlike it is, (n,); NaN and up to 1 say nothing."""
-    say = "unlike the cells learnt from ({:.2f}; 99 in 100 cells of people not seen are within 1)"
+    say = "unlike the cells learnt from ({:.2f}; the limit, 1, is drawn at 1 in 100 of them)"
     return [say.format(max(far, 1.01)) if far > 1 else "" for far in unlike]
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
-from anna import backend
+from anna.backend import several
 from anna.batches import Batches
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def spread(devices: int | str = "all") -> Iterator[int]:
     """
     if devices != "all" and not (isinstance(devices, int) and devices >= 1):
         raise ValueError(f"devices must be 'all', or 1 or more. Received: {devices!r}")
-    found = [] if devices == 1 else backend.devices()
+    found = [] if devices == 1 else several.devices()
     count = len(found) if devices == "all" else devices
     if count == 1:
         yield 1
@@ -45,7 +45,7 @@ def spread(devices: int | str = "all") -> Iterator[int]:
     if count > len(found):
         raise ValueError(f"devices must be {len(found)} or fewer here. Received: {devices}")
     log.info("over %s", ", ".join(found[:count]))
-    with backend.parallel(tuple(found[:count]))():
+    with several.parallel(tuple(found[:count]))():
         yield count
 
 
@@ -55,7 +55,7 @@ def check(model: keras.Model) -> None:
     Raises:
         ValueError: If it was not.
     """
-    built, used = backend.copies(model), backend.replicas()
+    built, used = several.copies(model), several.replicas()
     if built != used:
         raise ValueError(
             "Build the network, and train it, inside `with anna.devices.spread(...)` of as many "
@@ -80,7 +80,7 @@ class Shared(keras.utils.PyDataset):
     def __init__(self, batches: Batches, class_weight: dict | None = None, *, whole: bool = False):
         super().__init__()
         self.batches, self.class_weight = batches, class_weight or {0: 1.0, 1: 1.0}
-        count, total, each = backend.replicas(), len(batches.rows), batches.batch_size
+        count, total, each = several.replicas(), len(batches.rows), batches.batch_size
         self.real = np.array([min(each, total - start) for start in range(0, total, each)])
         self.filled = -(-self.real // count) * count
         self.scale = self.filled / self.real

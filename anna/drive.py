@@ -71,7 +71,7 @@ def bring_folder(source: Path, target: Path, names: list[str]) -> Path:
             same = pool.map(partial(_is_as_on_drive, source, here), names)
             how = {"unit": "img", "delay": 2, "disable": not any_here}  # seconds
             whole = list(tqdm(same, "comparing with Drive", len(names), **how))
-            needed = [name for name, same in zip(names, whole, strict=True) if not same]
+            needed = [name for name, kept in zip(names, whole, strict=True) if not kept]
             for folder in {(here / name).parent for name in needed}:
                 folder.mkdir(parents=True, exist_ok=True)
             done = pool.map(partial(_bring, source, here), needed)

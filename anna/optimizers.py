@@ -7,7 +7,7 @@ alone whether a step of float16 has become too large. On one device, and under J
 import keras
 from keras import KerasTensor, ops
 
-from anna import backend
+from anna.backend import several
 
 register = keras.saving.register_keras_serializable("anna")
 
@@ -18,10 +18,10 @@ class AdamW(keras.optimizers.AdamW):
 
     def _clip_gradients(self, grads: list[KerasTensor]) -> list[KerasTensor]:
         """Returns each device's share of the whole batch's clipped gradients."""
-        devices = backend.sharers()
+        devices = several.sharers()
         if devices == 1:
             return super()._clip_gradients(grads)
-        return [grad / devices for grad in super()._clip_gradients(backend.summed(grads))]
+        return [grad / devices for grad in super()._clip_gradients(several.summed(grads))]
 
 
 @register
@@ -31,7 +31,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
     def check_finite(self, grads: list[KerasTensor]) -> KerasTensor:
         """Returns whether the gradients are numbers on all devices, bool ()."""
         finite = super().check_finite(grads)
-        if backend.sharers() == 1:
+        if several.sharers() == 1:
             return finite
-        [faults] = backend.summed([1.0 - ops.cast(finite, "float32")])
+        [faults] = several.summed([1.0 - ops.cast(finite, "float32")])
         return ops.equal(faults, 0.0)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import keras
 
-from anna import backend
+from anna.backend import several
 from anna.optimizers import AdamW, LossScaleOptimizer
 
 SCHEDULES = ("plateau", "cosine")
@@ -61,7 +61,7 @@ class Recipe:
                 warmup_target=self.learning_rate,
                 warmup_steps=warm,
             )
-        kind = AdamW if backend.sharers() > 1 else keras.optimizers.AdamW
+        kind = AdamW if several.sharers() > 1 else keras.optimizers.AdamW
         return kind(
             rate,
             weight_decay=self.weight_decay,

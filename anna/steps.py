@@ -153,7 +153,8 @@ def judge(ws: Workspace, *, resamples: int = 2000, seed: int = 0, progress: bool
     """
     with alone(ws.lock, wait=False):
         data = prepared(ws, progress=progress)
-        found = _said(ws, data, progress=progress)
+        networks = _networks(ws, data)
+        found = _said(networks, data, progress=progress)
         by_role = {name: table.groupby("role") for name, table in found.items()}
         threshold = {
             name: metrics.choose_threshold(roles.get_group("valid"), margin=1)
@@ -169,9 +170,8 @@ def judge(ws: Workspace, *, resamples: int = 2000, seed: int = 0, progress: bool
             tables.write(table, ws.csv / f"predictions {name}.csv")
         _draw(ws, {name: (table, threshold[name]) for name, table in tested.items()})
         results = report_on(ws, tested, scores, data=data)
-        trained = _with_keras("trained")
-        if trained.best(ws).is_file():
-            trained.describe(trained.load(ws, "anna", data), ws, data, progress=progress)
+        if "anna" in networks:
+            _with_keras("trained").describe(networks["anna"], ws, data, progress=progress)
         return results
 
 
@@ -189,16 +189,25 @@ def _draw(ws: Workspace, judged: dict[str, tuple[pd.DataFrame, float]]) -> None:
         plots.save(figure, ws.viz / f"{name}.png")
 
 
-def _said(ws: Workspace, data: Prepared, *, progress: bool) -> dict[str, pd.DataFrame]:
-    """Returns what the trained networks, and size alone, say of all cells."""
-    predict, trained = _with_keras("predict"), _with_keras("trained")
+def _networks(ws: Workspace, data: Prepared) -> dict:
+    """Returns the trained networks by name.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    trained = _with_keras("trained")
     names = [name for name in NETWORKS if trained.best(ws, name).is_file()] or [NETWORKS[0]]
-    found = {}
-    for name in names:
-        model = trained.load(ws, name, data)
-        found[name] = predict.cells(model, data.pixels, data.cells, progress=progress)
-    found["size alone"] = baselines.size_alone(data.cells)
-    return found
+    return {name: trained.load(ws, name, data) for name in names}
+
+
+def _said(networks: dict, data: Prepared, *, progress: bool) -> dict[str, pd.DataFrame]:
+    """Returns what the networks, and size alone, say of all cells."""
+    judge = _with_keras("predict").cells
+    found = {
+        name: judge(model, data.pixels, data.cells, progress=progress)
+        for name, model in networks.items()
+    }
+    return found | {"size alone": baselines.size_alone(data.cells)}
 
 
 def report_on(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import keras
 
-from anna import backend
 from anna.archive import leads_outside
+from anna.backend import several
 from anna.optimizers import LossScaleOptimizer
 from anna.patience import passing, patiently
 from anna.workspace import FULL, named_when_full, write_whole
@@ -29,7 +29,7 @@ def save(model: keras.Model, path: str | Path, record: dict | None = None) -> Pa
     """
 
     def _write(part: Path) -> None:
-        with backend.synchronized(model, False):
+        with several.synchronized(model, False):
             model.save(part)
         written = io.BytesIO(part.read_bytes())
         with (

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from anna import backend, batches, devices, runs, splits
+from anna import batches, devices, runs, splits
+from anna.backend import several
 from anna.encoders import backbone_of
 from anna.keeping import Keeper, callbacks
 from anna.lock import alone
@@ -138,7 +139,7 @@ def _go_on(
     )
     validators = batches.of_role(pixels, cells, "valid", batch_size=size)
     weight = batches.class_weights(learners) if plan.balance == "classes" else None
-    if backend.replicas() > 1:
+    if several.replicas() > 1:
         learners, weight = devices.Shared(learners, weight), None
         validators = devices.Shared(validators, whole=True)
     plan.compile(model, steps=len(learners), epochs=epochs)
@@ -160,7 +161,7 @@ def _go_on(
 def _run(model: keras.Model, keeper: Keeper, **options) -> None:
     """Fits; the batches bring their own order. A loss that is no number becomes an error."""
     try:
-        with backend.synchronized(model, backend.replicas() > 1):
+        with several.synchronized(model, several.replicas() > 1):
             model.fit(shuffle=False, verbose=0, **options)
         broken = keeper.broken
     except Exception:  # PyTorch raises where the other backends go on with NaN

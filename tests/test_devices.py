@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from anna import backend, devices, models
+from anna import devices, models
+from anna.backend import several
 from anna.batches import Batches, class_weights
 
 pytestmark = pytest.mark.backend
@@ -93,7 +94,7 @@ def test_what_cannot_be_spread_is_refused(two):
 
 def test_one_device_is_nothing_special():
     with devices.spread(1) as count:
-        assert count == backend.replicas() == 1
+        assert count == several.replicas() == 1
     for wrong in (0, "some"):
         with pytest.raises(ValueError, match=rf"Received: {wrong!r}"), devices.spread(wrong):
             pass
@@ -110,7 +111,7 @@ def test_pytorch_says_what_to_use_instead():
 
 @pytest.mark.parametrize("batch_size", [4, 5, 7])
 def test_what_is_filled_in_weighs_nothing(monkeypatch, batch_size):
-    monkeypatch.setattr(backend, "replicas", lambda: 4)
+    monkeypatch.setattr(several, "replicas", lambda: 4)
     labels = np.array([1.0] * 9 + [0.0] * 4)
     loss = np.linspace(0, 1, 13)
     pixels = np.arange(13, dtype=np.uint8)[:, None, None, None]
